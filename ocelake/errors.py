@@ -1,0 +1,71 @@
+"""The domain's exceptions.
+
+Each message says what happened, where, and what to do about it. The CLI prints them without a traceback; an asset
+turns them into a failed step. Nothing else in the library is raised on purpose.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ExportRefused",
+    "LakeError",
+    "LogRefused",
+    "NotFound",
+    "OcelakeError",
+    "QueryRefused",
+    "SettingError",
+    "StalePublication",
+]
+
+
+class OcelakeError(Exception):
+    """An error that a user can act upon.
+
+    Parameters
+    ----------
+    what : str
+        What happened, in one sentence.
+    where : str, optional
+        The file, table, row, publication or setting it happened at.
+    fix : str, optional
+        What the reader can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.fix = fix
+        super().__init__(what, where, fix)
+
+    def __str__(self) -> str:
+        place = f" [{self.where}]" if self.where else ""
+        advice = f" {self.fix}" if self.fix else ""
+        return f"{self.what}{place}{advice}"
+
+
+class LogRefused(OcelakeError):
+    """A source is no log, or is broken as a whole: nothing of it was read."""
+
+
+class ExportRefused(OcelakeError):
+    """The target format cannot hold the log; nothing was written."""
+
+
+class SettingError(OcelakeError):
+    """A setting is missing or wrong."""
+
+
+class LakeError(OcelakeError):
+    """The catalog or the warehouse refuses or cannot be reached."""
+
+
+class NotFound(LakeError):
+    """No such log, table or publication."""
+
+
+class StalePublication(LakeError):
+    """Another writer published the same layer of the same log first; compute again from the new state."""
+
+
+class QueryRefused(OcelakeError):
+    """A query is not read-only, reaches outside of the lake, or is wrong."""

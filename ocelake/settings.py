@@ -1,0 +1,167 @@
+"""Configuration: where the lake is, and how one log is read.
+
+Nothing is read at import. A lake's settings come from the environment when it is opened; a log's settings from
+``logs/<log_id>.yaml`` under the home, so that a person can read and version them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ocelake.errors import SettingError
+
+__all__ = ["LOG_ID", "LakeSettings", "LogSettings", "check_log_id", "home_path"]
+
+LOG_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+"""What a log may be called: it is a partition, a folder name and a part of publication ids."""
+
+
+def home_path(home: str | os.PathLike[str] | None = None) -> Path:
+    """Give the folder that holds all state: the argument, else ``OCELAKE_HOME``, else ``.ocelake``; absolute."""
+    return Path(home or os.environ.get("OCELAKE_HOME") or ".ocelake").expanduser().resolve()
+
+
+def check_log_id(log_id: str) -> str:
+    """Give the log id back, or refuse it.
+
+    Raises
+    ------
+    SettingError
+        Where it is not letters, digits, ``_`` and ``-``, starting with a letter or digit, 100 at most.
+    """
+    if not LOG_ID.fullmatch(log_id):
+        raise SettingError(
+            f"{log_id!r} cannot be the name of a log.",
+            fix="Use up to 100 letters, digits, '_' and '-', starting with a letter or digit.",
+        )
+    return log_id
+
+
+class LakeSettings(BaseModel):
+    """Where the lake is.
+
+    Attributes
+    ----------
+    home : Path
+        Folder of all local state.
+    catalog_uri : str
+        SQLAlchemy address (``sqlite:///...``, ``postgresql+psycopg2://...``) or that of a REST catalog (``https://``).
+    warehouse : str
+        Root of the data files: a local folder or ``s3://bucket/path``.
+    catalog_properties : dict of str to str
+        Handed to pyiceberg (``s3.endpoint``, ``s3.access-key-id``, ``token``, ...).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path
+    catalog_uri: str
+    warehouse: str
+    catalog_properties: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def load(cls, home: str | os.PathLike[str] | None = None) -> LakeSettings:
+        """Read ``OCELAKE_HOME``, ``OCELAKE_CATALOG_URI``, ``OCELAKE_WAREHOUSE`` and ``OCELAKE_CATALOG__<PROPERTY>``.
+
+        A property's name is in lower case with ``__`` for a dot and ``_`` for a dash:
+        ``OCELAKE_CATALOG__S3__ACCESS_KEY_ID`` is ``s3.access-key-id``.
+        """
+        root = home_path(home)
+        prefix = "OCELAKE_CATALOG__"
+        properties = {
+            name.removeprefix(prefix).lower().replace("__", ".").replace("_", "-"): value
+            for name, value in os.environ.items()
+            if name.startswith(prefix)
+        }
+        return cls(
+            home=root,
+            catalog_uri=os.environ.get("OCELAKE_CATALOG_URI") or f"sqlite:///{root / 'catalog.db'}",
+            warehouse=os.environ.get("OCELAKE_WAREHOUSE") or str(root / "warehouse"),
+            catalog_properties=properties,
+        )
+
+    @property
+    def landing(self) -> Path:
+        """Folder that files arrive in: ``landing/<log>/<file>``."""
+        return self.home / "landing"
+
+    def log(self, log_id: str) -> LogSettings:
+        """Read one log's settings; the defaults where it has no file."""
+        return LogSettings.load(self.home / "logs" / f"{check_log_id(log_id)}.yaml")
+
+
+class LogSettings(BaseModel):
+    """How one log is read and judged; the defaults suit a well-formed log.
+
+    Attributes
+    ----------
+    time_zone : str
+        IANA name of the zone of times that have none.
+    undeclared_objects : {"quarantine", "infer"}
+        Whether a relation to an undeclared object waits in quarantine, or creates the object.
+    ties : {"id", "position"}
+        Order of equal times with no declared sequence: the event id alone, or the position in the source.
+    earliest, latest : datetime, optional
+        The declared range of event times (with a zone); a check fails where an event is outside.
+    max_quarantined_share : float
+        Above this share of things read, a check warns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time_zone: str = "UTC"
+    undeclared_objects: Literal["quarantine", "infer"] = "quarantine"
+    ties: Literal["id", "position"] = "id"
+    earliest: datetime | None = None
+    latest: datetime | None = None
+    max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone") from error
+        return name
+
+    @field_validator("earliest", "latest")
+    @classmethod
+    def _zoned(cls, time: datetime | None) -> datetime | None:
+        if time is not None and time.tzinfo is None:
+            raise ValueError("a declared time range needs a zone, such as 2024-01-01T00:00:00Z")
+        return time
+
+    @classmethod
+    def load(cls, path: Path) -> LogSettings:
+        """Read a settings file; a missing one gives the defaults.
+
+        Raises
+        ------
+        SettingError
+            Where the file is not YAML or holds an unknown or wrong setting.
+        """
+        if not path.exists():
+            return cls()
+        try:
+            content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            return cls.model_validate(content)
+        except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
+            raise SettingError(
+                f"The log's settings cannot be read: {error}", where=str(path), fix="Correct or remove the file."
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Write the settings that differ from the defaults."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
