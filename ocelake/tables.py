@@ -329,7 +329,13 @@ _SPECS: Final = (
         bucket="object_id",
     ),
     TableSpec(
-        "ocel", "event_types", "silver", "One event type.", (_LOG, _ACTIVITY), key=("log_id", "activity"), sort=("activity",)
+        "ocel",
+        "event_types",
+        "silver",
+        "One event type.",
+        (_LOG, _ACTIVITY),
+        key=("log_id", "activity"),
+        sort=("activity",),
     ),
     TableSpec(
         "ocel",
@@ -525,7 +531,9 @@ _SPECS: Final = (
         "One process execution.",
         (
             _LOG,
-            _text("execution_id", "The least object id in it; `event:` and the event id where it has none.", required=True),
+            _text(
+                "execution_id", "The least object id in it; `event:` and the event id where it has none.", required=True
+            ),
             _text("kind", "connected, or leading:TYPE.", required=True),
             _count("events", "Events in it.", required=True),
             _count("objects", "Objects in it.", required=True),

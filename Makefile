@@ -1,0 +1,51 @@
+# Everything a fresh machine with Python 3.11+, git and make needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OCELAKE_HOME ?= $(CURDIR)/.ocelake
+export DAGSTER_HOME ?= $(OCELAKE_HOME)/dagster
+SIZE ?= 100k
+
+.PHONY: setup demo ui test lint bench fuzz clean
+.DEFAULT_GOAL := demo
+
+setup: $(VENV)/.done
+
+# pip refuses an editable install together with hashes, so the project itself comes after its requirements.
+$(VENV)/.done: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+ifdef LOG
+	$(BIN)/ocelake ingest "$(LOG)"
+else
+	@mkdir -p "$(OCELAKE_HOME)"
+	$(BIN)/ocelake generate --events 20000 --seed 1 --bad-records "$(OCELAKE_HOME)/order-to-cash.json"
+	$(BIN)/ocelake ingest "$(OCELAKE_HOME)/order-to-cash.json"
+endif
+
+ui: setup
+	@mkdir -p "$(DAGSTER_HOME)" && test -f "$(DAGSTER_HOME)/dagster.yaml" || cp dagster.yaml "$(DAGSTER_HOME)/"
+	$(BIN)/dagster dev -w workspace.yaml
+
+test: setup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks --size $(SIZE)
+
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=2.3"
+	$(BIN)/python tests/fuzz/fuzz_readers.py $(or $(SECONDS),60)
+
+clean:
+	rm -rf $(VENV) .ocelake .pytest_cache .mypy_cache .ruff_cache .hypothesis

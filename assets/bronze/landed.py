@@ -1,0 +1,110 @@
+"""Landed files to bronze records, one batch a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    Config,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    multi_asset,
+)
+from ocelake.lake.ingest import Ingested, ingest
+from pydantic import Field
+
+from assets.partitions import LOGS
+from assets.specs import asset_key, layer_specs, materializations
+from ocelake.errors import LogRefused, OcelakeError
+from ocelake.landing import landed_files
+from resources import LakeResource
+
+__all__ = ["LandedFiles", "bronze"]
+
+_READABLE = AssetCheckSpec(
+    "files_readable",
+    asset=asset_key("bronze.batches"),
+    description="Every landed file of the log was read; the refused ones are named, with the reason.",
+    partitions_def=LOGS,
+)
+
+
+class LandedFiles(Config):
+    """Which landed files to read."""
+
+    files: list[str] = Field(
+        default_factory=list,
+        description="Names in landing/<log>/; none means all. A file that was read before is no new batch.",
+    )
+
+
+@multi_asset(
+    name="bronze",
+    specs=layer_specs("bronze"),
+    check_specs=[_READABLE],
+    pool="lake_bronze",
+)
+def bronze(
+    context: AssetExecutionContext, config: LandedFiles, lake: LakeResource
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+    """Read the landed files of a log; a refused file does not keep the others back."""
+    store, log_id = lake.open(), context.partition_key
+    folder = store.settings.landing / log_id
+    paths = [folder / name for name in config.files] or landed_files(folder)
+    batches: list[Ingested] = []
+    refused: dict[str, str] = {}
+    for path in paths:
+        try:
+            batches.append(ingest(store, path, log_id))
+        except LogRefused as error:
+            refused[path.name] = str(error)
+            context.log.error("%s refused: %s", path.name, error)
+    yield _readable(paths, refused)
+    record = store.latest(log_id, "bronze")
+    if refused and not any(not batch.already for batch in batches):
+        raise Failure(
+            description="; ".join(f"{name}: {reason}" for name, reason in refused.items()), allow_retries=False
+        )
+    if record is None:
+        raise Failure(description=str(_nothing_landed(folder)), allow_retries=False)
+    rows = {
+        "bronze.event_records": sum(batch.events for batch in batches),
+        "bronze.object_records": sum(batch.objects for batch in batches),
+        "bronze.batches": len(batches),
+    }
+    yield from materializations(
+        "bronze",
+        common={
+            "publication_written": record.publication_id,
+            "batch_ids": [batch.batch_id for batch in batches],
+            "new_batches": sum(not batch.already for batch in batches),
+            "seconds": round(sum(batch.seconds for batch in batches), 3),
+        },
+        rows=rows,
+    )
+
+
+def _readable(paths: list[Path], refused: dict[str, str]) -> AssetCheckResult:
+    return AssetCheckResult(
+        asset_key=asset_key("bronze.batches"),
+        check_name="files_readable",
+        passed=not refused,
+        severity=AssetCheckSeverity.ERROR,
+        description=f"{len(paths) - len(refused)} of {len(paths)} files were read.",
+        metadata={name: MetadataValue.text(reason) for name, reason in refused.items()},
+    )
+
+
+def _nothing_landed(folder: Path) -> OcelakeError:
+    return OcelakeError(
+        "No file has landed for this log, and none was read before.",
+        where=str(folder),
+        fix="Put a log file there, or run: ocelake ingest PATH --log LOG",
+    )

@@ -1,0 +1,7 @@
+"""The lake's own assets: its upkeep, and the daily proof that what is published can be computed again."""
+
+from __future__ import annotations
+
+from assets.lake.upkeep import maintenance, verification
+
+__all__ = ["maintenance", "verification"]

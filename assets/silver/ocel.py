@@ -1,0 +1,57 @@
+"""Bronze records to the OCEL 2.0 tables: typed, validated, de-duplicated; the rest in quarantine with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+import polars as pl
+from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, multi_asset
+from ocelake.ocel.audit import SILVER_CHECKS, audit_silver
+
+from assets.automation import ON_NEW_INPUT
+from assets.publishing import publish_or_retry
+from assets.specs import check_results, check_specs, layer_specs, materializations
+from ocelake.lake.build import latest_or_fail, silver_frames, silver_tables
+from resources import LakeResource
+
+__all__ = ["silver"]
+
+
+@multi_asset(
+    name="silver",
+    specs=layer_specs("silver", automation=ON_NEW_INPUT),
+    check_specs=check_specs(SILVER_CHECKS),
+    pool="lake_silver",
+)
+def silver(context: AssetExecutionContext, lake: LakeResource) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+    """Build the OCEL tables of a log from all its records, audit them, and publish them together or not at all."""
+    started, store, log_id = perf_counter(), lake.open(), context.partition_key
+    settings = store.settings.log(log_id)
+    bronze = latest_or_fail(store, log_id, "bronze")
+    conformed = silver_frames(store, log_id, bronze, settings)
+    findings = audit_silver(conformed, settings, known=store.known_types(log_id))
+    yield from check_results(findings)
+    failed = [finding for finding in findings if finding.check.blocking and not finding.passed]
+    if failed:
+        context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
+        return
+    record = publish_or_retry(store, bronze, "silver", silver_tables(conformed), settings)
+    yield from materializations(
+        "silver",
+        common={
+            "publication_read": bronze.publication_id,
+            "publication_written": record.publication_id,
+            "batch_ids": conformed.accounting["batch_id"].unique().sort().to_list(),
+            "seconds": round(perf_counter() - started, 3),
+        },
+        rows=record.rows,
+        extra={"silver.quarantine": {"by_reason": MetadataValue.md(_by_reason(conformed.quarantine))}},
+    )
+
+
+def _by_reason(quarantine: pl.DataFrame) -> str:
+    counts = quarantine.group_by("record_kind", "reason").len().sort("len", "record_kind", "reason", descending=True)
+    lines = [f"| {kind} | {reason} | {rows:,} |" for kind, reason, rows in counts.iter_rows()]
+    return "\n".join(["| kind | reason | rows |", "| --- | --- | ---: |", *lines])

@@ -1,0 +1,235 @@
+"""From the table registry to Dagster: one asset spec per table, its checks, its column schema and lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import polars as pl
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetDep,
+    AssetKey,
+    AssetSpec,
+    AutomationCondition,
+    MaterializeResult,
+    MetadataValue,
+    TableColumn,
+    TableColumnConstraints,
+    TableColumnDep,
+    TableColumnLineage,
+    TableSchema,
+)
+from ocelake.ocel.audit import Check, Finding
+
+from assets.partitions import LOGS
+from ocelake.tables import TABLES, Layer, TableSpec, layer_tables
+
+__all__ = ["asset_key", "check_results", "check_specs", "layer_specs", "materializations", "picture"]
+
+OWNERS: Final = ["team:process-mining"]
+
+_UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
+    "bronze": (),
+    "silver": ("bronze.event_records", "bronze.object_records", "bronze.batches"),
+    "gold": (
+        "ocel.events",
+        "ocel.objects",
+        "ocel.event_objects",
+        "ocel.object_objects",
+        "ocel.event_attributes",
+        "ocel.object_attributes",
+        "ocel.event_types",
+        "ocel.object_types",
+        "silver.quarantine",
+    ),
+}
+"""The tables that a layer is computed from."""
+
+_LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
+    "ocel.events": ("bronze.event_records",),
+    "ocel.objects": ("bronze.object_records",),
+    "ocel.event_objects": ("bronze.event_records", "bronze.object_records"),
+    "ocel.object_objects": ("bronze.object_records",),
+    "ocel.event_attributes": ("bronze.event_records",),
+    "ocel.object_attributes": ("bronze.object_records",),
+    "ocel.event_types": ("bronze.event_records", "bronze.batches"),
+    "ocel.object_types": ("bronze.object_records", "bronze.batches"),
+    "ocel.event_type_attributes": ("bronze.event_records", "bronze.batches"),
+    "ocel.object_type_attributes": ("bronze.object_records", "bronze.batches"),
+    "ocel.log_metadata": ("bronze.batches",),
+    "silver.quarantine": ("bronze.event_records", "bronze.object_records", "bronze.batches"),
+    "silver.accounting": ("bronze.event_records", "bronze.object_records"),
+    "gold.ocdfg_nodes": ("ocel.event_objects", "ocel.events"),
+    "gold.ocdfg_edges": ("ocel.event_objects",),
+    "gold.trace_variants": ("ocel.event_objects", "ocel.objects"),
+    "gold.object_summaries": ("ocel.event_objects", "ocel.objects"),
+    "gold.log_summary": ("ocel.events", "ocel.objects", "ocel.event_objects"),
+    "ocel.process_executions": ("ocel.events", "ocel.event_objects", "ocel.objects"),
+    "ocel.execution_events": ("ocel.event_objects", "ocel.events"),
+    "ocel.execution_objects": ("ocel.event_objects", "ocel.objects"),
+}
+"""The tables that a table's columns come from."""
+
+_SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
+    "object_id": ("object_id", "relationships", "event_id"),
+    "source_id": ("object_id",),
+    "target_id": ("relationships",),
+    "qualifier": ("relationships",),
+    "name": ("attributes", "declarations", "metadata"),
+    "value": ("attributes", "metadata"),
+    "value_type": ("attributes", "declarations"),
+    "value_float": ("attributes",),
+    "value_time": ("attributes",),
+    "ordinal": ("attributes",),
+    "initial": ("attributes",),
+    "time_ambiguous": ("time",),
+    "time": ("time", "attributes"),
+    "activity": ("activity", "declarations"),
+    "object_type": ("object_type", "declarations"),
+    "inferred": ("declared",),
+    "raw": ("raw",),
+    "reason": ("defect", "declared"),
+    "source": ("source", "activity"),
+    "target": ("activity",),
+    "activities": ("activity", "time", "sequence"),
+    "variant_id": ("activity", "time", "sequence"),
+    "execution_id": ("object_id", "event_id"),
+    "first_time": ("time",),
+    "last_time": ("time",),
+}
+"""Names of the columns that a column comes from, where its own name does not say it."""
+
+
+def asset_key(identifier: str) -> AssetKey:
+    """Give the asset key of a table: its namespace and its name."""
+    return AssetKey(identifier.split("."))
+
+
+def layer_specs(layer: Layer, *, automation: AutomationCondition[AssetKey] | None = None) -> list[AssetSpec]:
+    """Give the asset specs of all tables that one publication of a layer writes."""
+    deps = [AssetDep(asset_key(name)) for name in _UPSTREAM[layer]]
+    return [
+        AssetSpec(
+            asset_key(table.identifier),
+            deps=deps,
+            description=f"{table.doc}\n\nKey: {', '.join(table.key)}.",
+            group_name=layer,
+            skippable=True,
+            partitions_def=LOGS,
+            automation_condition=automation,
+            owners=OWNERS,
+            kinds={"iceberg", "polars"},
+            metadata={
+                "dagster/column_schema": _column_schema(table),
+                "dagster/table_name": table.identifier,
+            },
+        )
+        for table in layer_tables(layer)
+    ]
+
+
+def check_specs(checks: Iterable[Check]) -> list[AssetCheckSpec]:
+    """Give the check specs, partitioned by log: a good run of one log must not hide a bad one of another."""
+    return [
+        AssetCheckSpec(
+            check.name,
+            asset=asset_key(check.table),
+            description=check.doc,
+            blocking=check.blocking,
+            partitions_def=LOGS,
+        )
+        for check in checks
+    ]
+
+
+def check_results(findings: Sequence[Finding]) -> list[AssetCheckResult]:
+    """Give the results of the checks that an audit made."""
+    return [
+        AssetCheckResult(
+            asset_key=asset_key(finding.check.table),
+            check_name=finding.check.name,
+            passed=finding.passed,
+            severity=AssetCheckSeverity.ERROR if finding.check.blocking else AssetCheckSeverity.WARN,
+            description=finding.message,
+            metadata={"rows": finding.rows},
+        )
+        for finding in findings
+    ]
+
+
+def materializations(
+    layer: Layer,
+    *,
+    common: Mapping[str, Any],
+    rows: Mapping[str, int],
+    extra: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[MaterializeResult[Any]]:
+    """Give one materialization per table of a layer, with its rows, lineage, and what is common to the publication."""
+    return [
+        MaterializeResult(
+            asset_key=asset_key(table.identifier),
+            metadata={
+                **common,
+                "dagster/row_count": rows.get(table.identifier, 0),
+                "dagster/column_lineage": _column_lineage(table),
+                **(extra or {}).get(table.identifier, {}),
+            },
+        )
+        for table in layer_tables(layer)
+    ]
+
+
+def picture(svg: str, title: str) -> MetadataValue:
+    """Give an SVG as metadata that the UI shows as a picture."""
+    from base64 import b64encode
+
+    encoded = b64encode(svg.encode()).decode()
+    return MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
+
+
+def _column_schema(table: TableSpec) -> TableSchema:
+    return TableSchema(
+        [
+            TableColumn(
+                column.name,
+                type=_type_name(column.dtype),
+                description=column.doc,
+                constraints=TableColumnConstraints(nullable=not column.required),
+                tags={"key": ""} if column.name in table.key else None,
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def _type_name(dtype: pl.DataType | type[pl.DataType]) -> str:
+    names: Mapping[Any, str] = {
+        pl.String: "string",
+        pl.Int64: "long",
+        pl.Int32: "int",
+        pl.Float64: "double",
+        pl.Boolean: "boolean",
+        pl.Datetime: "timestamptz",
+    }
+    if isinstance(dtype, pl.List):
+        return f"list<{_type_name(dtype.inner)}>"
+    if isinstance(dtype, pl.Struct):
+        return f"struct<{', '.join(f'{field.name}: {_type_name(field.dtype)}' for field in dtype.fields)}>"
+    return names[dtype if isinstance(dtype, type) else type(dtype)]
+
+
+def _column_lineage(table: TableSpec) -> TableColumnLineage:
+    deps: dict[str, list[TableColumnDep]] = {}
+    for column in table.columns:
+        found = [
+            TableColumnDep(asset_key(source), name)
+            for source in _LINEAGE.get(table.identifier, ())
+            for name in _SOURCES.get(column.name, (column.name,))
+            if name in TABLES[source].schema
+        ]
+        if found:
+            deps[column.name] = found
+    return TableColumnLineage(deps)

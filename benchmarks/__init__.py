@@ -1,0 +1,1 @@
+"""ocelake against its peers, in one run."""

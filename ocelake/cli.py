@@ -1,0 +1,413 @@
+"""The `ocelake` command: thin, every command is one library call or one Dagster run.
+
+Exit codes: 0 fine (quarantined rows included), 1 a file is refused or a blocking check failed, 2 the call is wrong.
+Engines are imported by the command that needs them, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from uuid import uuid4
+
+import typer
+
+from ocelake import errors
+
+if TYPE_CHECKING:
+    from ocelake.lake import Lake
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ocelake",
+    help="An object-centric process mining lakehouse: any event log to checked, versioned OCEL 2.0 tables and models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+logs_app = typer.Typer(help="List the logs, or add one.", invoke_without_command=True)
+app.add_typer(logs_app, name="logs")
+
+LogArgument = Annotated[str, typer.Argument(help="The log's name.", show_default=False)]
+AsOfOption = Annotated[
+    Optional[str],  # noqa: UP045  # Typer reads this form on every Python it supports
+    typer.Option("--as-of", help="A time (ISO 8601) or a publication id: read the tables as they were then."),
+]
+_WRONG_CALL = (errors.SettingError, errors.NotFound, errors.QueryRefused)
+
+
+class Format(StrEnum):
+    """How `sql` prints its rows."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+class Kind(StrEnum):
+    """What `draw` draws."""
+
+    ocdfg = "ocdfg"
+    variants = "variants"
+    timeline = "timeline"
+
+
+def main() -> NoReturn:
+    """Run the command line; a domain error becomes a message and an exit code, a traceback only with ``--debug``."""
+    try:
+        app()
+    except errors.OcelakeError as error:
+        if "--debug" in sys.argv:
+            raise
+        _fail(error)
+    raise SystemExit(0)
+
+
+@app.callback()
+def _options(
+    home: Annotated[
+        Optional[Path],  # noqa: UP045  # as above
+        typer.Option(help="Folder of all state (default: OCELAKE_HOME, else .ocelake)."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    if home is not None:
+        os.environ["OCELAKE_HOME"] = str(home.expanduser().resolve())
+    if debug and "--debug" not in sys.argv:  # called from Python
+        sys.argv.append("--debug")
+
+
+@app.command()
+def ingest(
+    path: Annotated[Path, typer.Argument(help="A log file, a folder of its tables, or a folder of logs.")],
+    log: Annotated[
+        Optional[str],  # noqa: UP045  # as above
+        typer.Option("--log", help="The log to add to (default: made from the file's name)."),
+    ] = None,
+) -> None:
+    """Land a file or folder, and build the log's tables and process from it through Dagster."""
+    from ocelake.console import print_ingested
+    from ocelake.landing import land, log_id_for, sources
+
+    settings = _settings()
+    landed: dict[str, list[Path]] = {}
+    for source in sources(path):
+        log_id = log or log_id_for(source)
+        settings.log(log_id)  # a wrong settings file is told before anything is copied
+        landed.setdefault(log_id, []).append(land(source, settings.landing, log_id))
+    for log_id, files in landed.items():
+        seconds = _run_graph(log_id, [file.name for file in files])
+        print_ingested(_lake(), log_id, seconds)
+
+
+@logs_app.callback()
+def logs(context: typer.Context) -> None:
+    """List the logs with their newest publications."""
+    if context.invoked_subcommand is None:
+        from ocelake.console import print_frame
+
+        lake = _lake()
+        print_frame(lake.publications().group_by("log_id", "layer").last().sort("log_id", "layer"), "logs")
+
+
+@logs_app.command("add")
+def add_log(
+    log: LogArgument,
+    time_zone: Annotated[str, typer.Option(help="Zone of times that have none.")] = "UTC",
+    undeclared_objects: Annotated[str, typer.Option(help="quarantine, or infer.")] = "quarantine",
+    ties: Annotated[str, typer.Option(help="Order of equal times: id, or position.")] = "id",
+) -> None:
+    """Register a log (its Dagster partition and landing folder), with how it is read."""
+    from pydantic import ValidationError
+
+    from ocelake.settings import LogSettings, check_log_id
+
+    settings = _settings()
+    check_log_id(log)
+    try:
+        chosen = LogSettings.model_validate(
+            {"time_zone": time_zone, "undeclared_objects": undeclared_objects, "ties": ties}
+        )
+    except ValidationError as error:
+        problems = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
+        raise errors.SettingError(f"The log's settings are wrong: {problems}.", where=log) from error
+    path = settings.home / "logs" / f"{log}.yaml"
+    if chosen != LogSettings() or not path.exists():
+        chosen.save(path)
+    folder = settings.landing / log
+    folder.mkdir(parents=True, exist_ok=True)
+    _instance().add_dynamic_partitions("log", [log])
+    typer.echo(f"Log {log} is registered; put its files into {folder}")
+
+
+@app.command()
+def export(
+    log: LogArgument,
+    out: Annotated[Path, typer.Argument(help="OUT.json, OUT.xml or OUT.sqlite (OCEL 2.0).")],
+    as_of: AsOfOption = None,
+) -> None:
+    """Write a log as an OCEL 2.0 file."""
+    from ocelake.ocel.write import write_log
+
+    write_log(_lake().ocel(log, as_of=as_of), out)
+    typer.echo(f"Wrote {out} ({out.stat().st_size:,} bytes)")
+
+
+@app.command()
+def tables() -> None:
+    """List the tables with what a row is, and how many there are."""
+    from ocelake.console import print_tables
+
+    print_tables(_lake())
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT statement, over the tables that `ocelake tables` lists.")],
+    output: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.table,
+    as_of: AsOfOption = None,
+) -> None:
+    """Query the tables with SQL (DuckDB, read only)."""
+    from ocelake.console import print_frame
+
+    frame = _lake().sql(query, as_of=as_of)
+    if output is Format.table:
+        print_frame(frame)
+    elif output is Format.csv:
+        sys.stdout.write(frame.write_csv())
+    elif output is Format.json:
+        sys.stdout.write(frame.write_json() + "\n")
+    else:
+        frame.write_parquet(sys.stdout.buffer)
+
+
+@app.command()
+def history(table: Annotated[str, typer.Argument(help="As in SQL, such as ocel.events.")]) -> None:
+    """List the publications that changed a table."""
+    from ocelake.console import print_frame
+
+    print_frame(_lake().history(table), f"history of {table}")
+
+
+@app.command()
+def quarantine(log: LogArgument, rows: Annotated[int, typer.Option(help="How many rows to show.")] = 20) -> None:
+    """Show what of a log was not accepted, and why."""
+    from ocelake.console import print_quarantine
+
+    print_quarantine(_lake(), log, rows)
+
+
+@app.command()
+def validate(path: Annotated[Path, typer.Argument(help="A log file, or a folder of its tables.")]) -> None:
+    """Read a file without a lake, and say what is accepted, what is not, and what its checks find."""
+    from ocelake.console import print_validation
+    from ocelake.ocel.audit import audit_silver
+    from ocelake.ocel.read import read_log
+    from ocelake.settings import LogSettings
+
+    settings = LogSettings()
+    conformed = read_log(_existing(path), settings)
+    findings = audit_silver(conformed, settings)
+    print_validation(conformed, findings)
+    if any(finding.check.blocking and not finding.passed for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Argument(help="OUT.json, OUT.xml or OUT.sqlite (OCEL 2.0).")],
+    events: Annotated[int, typer.Option(min=1, help="About how many events.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal logs.")] = 1,
+    bad_records: Annotated[bool, typer.Option("--bad-records", help="Add a few broken records (JSON only).")] = False,
+) -> None:
+    """Generate an order-to-cash log."""
+    from ocelake.ocel.generate import generate as generate_log
+    from ocelake.ocel.generate import write_demo_log
+    from ocelake.ocel.write import write_log
+
+    if bad_records:
+        if out.suffix != ".json":
+            raise typer.BadParameter("--bad-records needs OUT.json")
+        write_demo_log(out, events, seed)
+    else:
+        write_log(generate_log(events, seed), out)
+    typer.echo(f"Wrote {out} ({out.stat().st_size:,} bytes)")
+
+
+@app.command()
+def draw(
+    kind: Annotated[Kind, typer.Argument(help="What to draw.")],
+    log: LogArgument,
+    out: Annotated[Path, typer.Argument(help="OUT.svg")],
+    coverage: Annotated[float, typer.Option(min=0.0, max=1.0, help="OC-DFG: share of its flow to show.")] = 1.0,
+    as_of: AsOfOption = None,
+) -> None:
+    """Draw a log's process as SVG."""
+    from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
+
+    lake = _lake()
+    _known(lake, log)
+    if kind is Kind.ocdfg:
+        nodes, edges = (lake.read(f"gold.ocdfg_{part}", log, as_of=as_of) for part in ("nodes", "edges"))
+        svg = draw_ocdfg(nodes, edges, coverage=coverage)
+    elif kind is Kind.variants:
+        svg = draw_variants(lake.read("gold.trace_variants", log, as_of=as_of))
+    else:
+        svg = draw_timeline(lake.read("ocel.events", log, as_of=as_of, columns=["activity", "time"]))
+    out.write_text(svg, encoding="utf-8")
+    typer.echo(f"Wrote {out}")
+
+
+def _settings() -> Any:
+    from ocelake.settings import LakeSettings
+
+    return LakeSettings.load()
+
+
+def _lake() -> Lake:
+    from ocelake.lake import open_lake
+
+    return open_lake()
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise errors.NotFound("There is no such file or folder.", where=str(path), fix="Check the path.")
+    return path
+
+
+def _known(lake: Lake, log: str) -> None:
+    if log not in lake.logs():
+        known = ", ".join(lake.logs()) or "none yet"
+        raise errors.NotFound(f"There is no log {log!r}.", fix=f"Logs: {known}.")
+
+
+def _fail(error: errors.OcelakeError) -> NoReturn:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+    console.print(Text(error.what, style="bold red"))
+    if error.where:
+        console.print(Text(f"  where: {error.where}"))
+    if error.fix:
+        console.print(Text(f"  do:    {error.fix}"))
+    raise SystemExit(2 if isinstance(error, _WRONG_CALL) else 1)
+
+
+# --- Dagster: the one place of the library that knows it, and only when a command needs a run
+
+
+def _project() -> Path:
+    """Give the folder with ``definitions.py``: ``OCELAKE_PROJECT``, else the checkout that this package lies in."""
+    for folder in (os.environ.get("OCELAKE_PROJECT"), Path(__file__).parents[1], Path.cwd()):
+        if folder and (Path(folder) / "definitions.py").exists() and (Path(folder) / "workspace.yaml").exists():
+            return Path(folder).resolve()
+    raise errors.SettingError(
+        "The folder with the project's definitions.py is not known.", fix="Set OCELAKE_PROJECT to the checkout."
+    )
+
+
+def _instance() -> Any:
+    """Open the Dagster instance of this home: ``DAGSTER_HOME``, else ``dagster/`` under the home."""
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(_settings().home / "dagster")))
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_bytes((_project() / "dagster.yaml").read_bytes())
+    from dagster import DagsterInstance
+
+    return DagsterInstance.get()
+
+
+def _run_graph(log_id: str, files: list[str]) -> float:
+    """Run the whole graph for one log in this process, with a progress display; give its seconds."""
+    from ocelake.console import run_progress
+
+    project = _project()
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
+    with run_progress(log_id) as progress:
+        instance = _instance()
+        instance.add_dynamic_partitions("log", [log_id])
+        from definitions import defs
+
+        job, run_id = defs.resolve_job_def("ingest_job"), str(uuid4())
+        with _following(instance, run_id, progress.step):
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                partition_key=log_id,
+                run_config={
+                    "ops": {"bronze": {"config": {"files": files}}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+                raise_on_error=False,
+            )
+    problem = _problem(result)
+    if problem is not None:
+        raise problem
+    return progress.seconds
+
+
+@contextmanager
+def _following(instance: Any, run_id: str, told: Callable[[str, str], None]) -> Iterator[None]:
+    """Tell each step's start and end while a run goes on in this process."""
+    from threading import Event, Thread
+
+    from dagster import DagsterEventType
+
+    states = {
+        DagsterEventType.STEP_START: "start",
+        DagsterEventType.STEP_SUCCESS: "done",
+        DagsterEventType.STEP_FAILURE: "failed",
+        DagsterEventType.STEP_SKIPPED: "skipped",
+    }
+    over = Event()
+
+    def follow() -> None:
+        seen = 0
+        while True:
+            last = over.wait(0.1)
+            entries = instance.all_logs(run_id, of_type=set(states))
+            for entry in entries[seen:]:
+                told(entry.dagster_event.step_key, states[entry.dagster_event.event_type])
+            seen = len(entries)
+            if last:
+                return
+
+    thread = Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _problem(result: Any) -> errors.OcelakeError | None:
+    """Say why a run did not reach gold; None where it did."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                text = data.user_failure_data.description
+            else:
+                error = data.error
+                while error.cause:
+                    error = error.cause
+                text = error.message.strip()
+            return errors.OcelakeError(text, where=f"run {result.run_id}, step {event.step_key}")
+    failed = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
+    if failed:
+        names = "; ".join(f"{check.asset_key.to_user_string()}: {check.description}" for check in failed)
+        return errors.OcelakeError(
+            f"A blocking check failed, so the layer was not published. {names}", where=f"run {result.run_id}"
+        )
+    return None

@@ -1,0 +1,171 @@
+"""What a layer's tables hold, computed from the layer before it at one publication.
+
+The assets publish what these functions give; `verify` computes it again and compares. So every published number has
+one way of coming about, and that way can be walked again at its snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+from ocelake.mining.gold import mine_log
+from ocelake.ocel.conform import Conformed, conform
+
+from ocelake.errors import NotFound
+from ocelake.settings import LogSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ocelake.lake.lake import Lake
+    from ocelake.lake.publication import PublicationRecord
+
+    from ocelake.tables import Layer
+
+__all__ = [
+    "Verification",
+    "build_log",
+    "gold_frames",
+    "latest_or_fail",
+    "publish",
+    "silver_frames",
+    "silver_tables",
+    "verify",
+]
+
+_SILVER_INPUT = ("bronze.event_records", "bronze.object_records", "bronze.batches")
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """One published table against its recomputation: rows in both, and in one only."""
+
+    identifier: str
+    publication_id: str
+    published: int
+    recomputed: int
+    missing: int
+    extra: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether the published rows are exactly the recomputed ones."""
+        return self.missing == 0 and self.extra == 0 and self.published == self.recomputed
+
+
+def latest_or_fail(lake: Lake, log_id: str, layer: Layer) -> PublicationRecord:
+    """Give the newest publication of a layer.
+
+    Raises
+    ------
+    NotFound
+        Where the log has none.
+    """
+    record = lake.latest(log_id, layer)
+    if record is None:
+        raise NotFound(
+            f"Log {log_id!r} has no {layer} publication.",
+            where=str(lake.settings.warehouse),
+            fix=f"Ingest a file first: ocelake ingest PATH --log {log_id}",
+        )
+    return record
+
+
+def silver_frames(lake: Lake, log_id: str, bronze: PublicationRecord, settings: LogSettings) -> Conformed:
+    """Compute the OCEL tables of a log from its bronze records at one publication."""
+    records, objects, batches = (
+        lake.read(identifier, log_id, as_of=bronze.publication_id) for identifier in _SILVER_INPUT
+    )
+    return conform(records, objects, batches, settings)
+
+
+def silver_tables(conformed: Conformed) -> dict[str, pl.DataFrame]:
+    """Give what the silver publication holds, by table identifier."""
+    return {
+        **dict(conformed.ocel.frames()),
+        "silver.quarantine": conformed.quarantine,
+        "silver.accounting": conformed.accounting,
+    }
+
+
+def gold_frames(lake: Lake, log_id: str, silver: PublicationRecord) -> dict[str, pl.DataFrame]:
+    """Compute the gold tables of a log from its silver tables at one publication."""
+    ocel = lake.ocel(log_id, as_of=silver.publication_id)
+    return mine_log(
+        dict(ocel.frames()),
+        quarantined=silver.rows["silver.quarantine"],
+        publication_id=silver.publication_id,
+    )
+
+
+def publish(
+    lake: Lake,
+    source: PublicationRecord,
+    layer: Layer,
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    settings: LogSettings | None = None,
+) -> PublicationRecord:
+    """Publish a layer's tables, computed from one publication of the layer before, together or not at all.
+
+    Raises
+    ------
+    StalePublication
+        Where another process published the layer meanwhile: compute again from the newest state.
+    """
+    with lake.publication(
+        source.log_id, layer, reads={source.layer: source.publication_id}, settings=settings
+    ) as publication:
+        for identifier, frame in tables.items():
+            publication.replace(identifier, frame)
+        return publication.commit()
+
+
+def build_log(lake: Lake, log_id: str) -> PublicationRecord:
+    """Build and publish silver and gold of a log from its bronze, without an orchestrator; give gold's publication.
+
+    The Dagster assets take the same steps with checks in between; this is for notebooks and benchmarks.
+    """
+    settings = lake.settings.log(log_id)
+    bronze = latest_or_fail(lake, log_id, "bronze")
+    silver = publish(
+        lake, bronze, "silver", silver_tables(silver_frames(lake, log_id, bronze, settings)), settings=settings
+    )
+    return publish(lake, silver, "gold", gold_frames(lake, log_id, silver))
+
+
+def verify(lake: Lake, log_id: str, settings: LogSettings) -> list[Verification]:
+    """Compute silver and gold of a log again, at the publications they were built from, and compare.
+
+    Returns
+    -------
+    list of Verification
+        One for each table of the newest silver and gold publications.
+    """
+    found: list[Verification] = []
+    silver = latest_or_fail(lake, log_id, "silver")
+    bronze = lake.publication_record(silver.reads["bronze"])
+    found += _compare(lake, silver, silver_tables(silver_frames(lake, log_id, bronze, settings)))
+    gold = latest_or_fail(lake, log_id, "gold")
+    source = lake.publication_record(gold.reads["silver"])
+    found += _compare(lake, gold, gold_frames(lake, log_id, source))
+    return found
+
+
+def _compare(lake: Lake, record: PublicationRecord, recomputed: Mapping[str, pl.DataFrame]) -> list[Verification]:
+    found = []
+    for identifier, frame in recomputed.items():
+        published = lake.read(identifier, record.log_id, as_of=record.publication_id).select(frame.columns)
+        ours, theirs = (_hashes(rows) for rows in (published, frame))
+        both = ours.join(theirs, on="row", how="full", suffix="_again", coalesce=True).fill_null(0)
+        differs = pl.col("len").cast(pl.Int64) - pl.col("len_again").cast(pl.Int64)
+        extra = both.select(differs.clip(lower_bound=0).sum()).item()
+        missing = both.select((-differs).clip(lower_bound=0).sum()).item()
+        found.append(Verification(identifier, record.publication_id, published.height, frame.height, missing, extra))
+    return found
+
+
+def _hashes(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(row=rows.hash_rows(seed=0)).group_by("row").len()

@@ -1,0 +1,17 @@
+"""Schedules: jobs and their cadence."""
+
+from __future__ import annotations
+
+from schedules.jobs import bronze_job, gold_job, ingest_job, maintenance_job, silver_job, verification_job
+from schedules.upkeep import maintenance_nightly, verification_daily
+
+__all__ = [
+    "bronze_job",
+    "gold_job",
+    "ingest_job",
+    "maintenance_job",
+    "maintenance_nightly",
+    "silver_job",
+    "verification_daily",
+    "verification_job",
+]

@@ -1,0 +1,26 @@
+"""What runs by the clock (UTC)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dagster import DefaultScheduleStatus, ScheduleDefinition
+
+from schedules.jobs import maintenance_job, verification_job
+
+__all__ = ["maintenance_nightly", "verification_daily"]
+
+maintenance_nightly: Final = ScheduleDefinition(
+    name="maintenance_job_nightly",
+    job=maintenance_job,
+    cron_schedule="30 1 * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)
+verification_daily: Final = ScheduleDefinition(
+    name="verification_job_daily",
+    job=verification_job,
+    cron_schedule="30 3 * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+)

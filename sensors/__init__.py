@@ -1,0 +1,8 @@
+"""Sensors: what starts a run by itself."""
+
+from __future__ import annotations
+
+from sensors.automation import table_automation
+from sensors.landing import landing_file_stable
+
+__all__ = ["landing_file_stable", "table_automation"]
