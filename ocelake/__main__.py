@@ -1,0 +1,7 @@
+"""``python -m ocelake``: the command line."""
+
+from __future__ import annotations
+
+from ocelake.cli import main
+
+main()

@@ -1,0 +1,123 @@
+"""The asset graph, from landed files to gold, with its checks."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from dagster import AssetCheckEvaluation, ExecuteInProcessResult
+
+from assets.specs import asset_key
+from ocelake.settings import LogSettings
+from ocelake.tables import TABLES, layer_tables
+from tests.assets.conftest import Graph
+
+
+def evaluations(result: ExecuteInProcessResult) -> dict[str, AssetCheckEvaluation]:
+    return {
+        f"{item.asset_key.to_user_string()}:{item.check_name}": item for item in result.get_asset_check_evaluations()
+    }
+
+
+def materialized(result: ExecuteInProcessResult) -> set[str]:
+    return {
+        ".".join(event.asset_key.path)
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    }
+
+
+def test_a_landed_file_reaches_gold_with_its_checks_pictures_and_lineage(graph: Graph) -> None:
+    graph.put("orders", "a.json", spoiled=True)
+    result = graph.run("orders")
+    assert result.success
+    assert materialized(result) == set(TABLES)
+    failed = [name for name, item in evaluations(result).items() if item.blocking and not item.passed]
+    assert failed == []
+    lake = graph.lake
+    gold, silver, bronze = (lake.latest("orders", layer) for layer in ("gold", "silver", "bronze"))
+    assert gold is not None
+    assert silver is not None
+    assert bronze is not None
+    assert gold.reads == {"silver": silver.publication_id}
+    assert silver.reads == {"bronze": bronze.publication_id}
+    by_key = {event.asset_key: event.materialization for event in result.get_asset_materialization_events()}
+    edges = by_key[asset_key("gold.ocdfg_edges")].metadata
+    assert edges["publication_written"].value == gold.publication_id
+    assert edges["publication_read"].value == silver.publication_id
+    assert edges["dagster/row_count"].value == lake.read("gold.ocdfg_edges", "orders").height > 0
+    encoded = str(edges["picture"].value).split("base64,")[1].rstrip(")")
+    assert base64.b64decode(encoded).startswith((b"<svg", b"<?xml"))
+    lineage = by_key[asset_key("ocel.events")].metadata["dagster/column_lineage"].value
+    assert asset_key("bronze.event_records") in {dep.asset_key for dep in lineage.deps_by_column["activity"]}
+    accounting = lake.read("silver.accounting", "orders")
+    assert (accounting["read"] == accounting["accepted"] + accounting["quarantined"]).all()
+    assert accounting["quarantined"].sum() == lake.read("silver.quarantine", "orders").height > 0
+
+
+def test_the_same_file_twice_changes_nothing_and_another_is_merged_in(graph: Graph) -> None:
+    graph.put("orders", "a.json", events=200, seed=1)
+    assert graph.run("orders").success
+    before = graph.lake.read("ocel.events", "orders")
+    (graph.home / "landing" / "orders" / "copy.json").write_bytes(
+        (graph.home / "landing" / "orders" / "a.json").read_bytes()
+    )
+    assert graph.run("orders").success
+    lake = graph.lake
+    assert lake.read("bronze.batches", "orders").height == 1
+    bronze = lake.latest("orders", "bronze")
+    assert bronze is not None
+    assert bronze.number == 1
+    assert lake.read("ocel.events", "orders").equals(before)
+    graph.put("orders", "b.json", events=200, seed=2)
+    assert graph.run("orders", ["b.json"]).success
+    assert graph.lake.read("bronze.batches", "orders").height == 2
+    assert graph.lake.read("silver.accounting", "orders")["batch_id"].n_unique() == 2
+
+
+def test_a_bad_log_is_not_published_and_does_not_hide_behind_a_good_one(graph: Graph) -> None:
+    graph.put("bad", "a.json")
+    graph.put("good", "a.json")
+    LogSettings(latest="1999-01-01T00:00:00Z").save(graph.home / "logs" / "bad.yaml")  # type: ignore[arg-type]  # parsed
+    bad, good = graph.run("bad"), graph.run("good")
+    wrong = [item for item in evaluations(bad).values() if item.blocking and not item.passed]
+    assert [item.check_name for item in wrong] == ["events_time_in_range"]
+    assert materialized(bad) == {spec.identifier for spec in layer_tables("bronze")}
+    assert materialized(good) == set(TABLES)
+    assert graph.lake.latest("bad", "silver") is None
+    assert graph.lake.latest("bad", "gold") is None
+    assert graph.lake.latest("good", "gold") is not None
+
+
+def test_a_refused_file_is_named_and_does_not_keep_the_others_back(graph: Graph) -> None:
+    graph.put("orders", "a.json")
+    (graph.home / "landing" / "orders" / "b.json").write_text("no log at all")
+    result = graph.run("orders")
+    readable = evaluations(result)["bronze/batches:files_readable"]
+    assert not readable.passed
+    assert "b.json" in readable.metadata
+    assert result.success
+    assert graph.lake.latest("orders", "gold") is not None
+    alone = graph.run("orders", ["b.json"])
+    assert not alone.success
+
+
+def test_a_log_without_files_says_where_to_put_them(graph: Graph) -> None:
+    result = graph.run("empty")
+    assert not result.success
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failures[0].user_failure_data is not None
+    assert "landing" in str(failures[0].user_failure_data.description)
+
+
+@pytest.mark.parametrize("job", ["maintenance_job", "verification_job"])
+def test_upkeep_and_verification_run_on_a_filled_lake(graph: Graph, job: str) -> None:
+    graph.put("orders", "a.json", spoiled=True)
+    assert graph.run("orders").success
+    from definitions import build_defs
+    from resources import LakeResource
+
+    definitions = build_defs(lake=LakeResource(home=str(graph.home)))
+    result = definitions.resolve_job_def(job).execute_in_process(instance=graph.instance)
+    assert result.success
+    assert all(item.passed for item in result.get_asset_check_evaluations())
