@@ -1,0 +1,114 @@
+"""Which of several records with one id stands for it.
+
+The outcome depends on the set of records alone: equal records (in canonical form) are one, of different ones the greatest
+(version, content hash) wins. Only ids that occur more than once are looked at, so that the usual log pays nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import polars as pl
+
+from ocelake.ocel.parts import Side, reason
+from ocelake.ocel.reasons import REASON, Reason
+from ocelake.ocel.typed_values import type_values
+
+__all__ = ["declared_types", "settle"]
+
+
+def settle(side: Side, declarations: pl.DataFrame, zone: str) -> pl.Series:
+    """Give each record's reason, with the losers among records of one id named.
+
+    Parameters
+    ----------
+    side : Side
+        The records.
+    declarations : DataFrame
+        ``type``, ``name``, ``value_type``: the declared attributes.
+    zone : str
+        The zone of times that have none.
+
+    Returns
+    -------
+    Series of `REASON`
+        As ``side.records["reason"]``, and ``duplicate`` for all but the first of equal records, ``superseded`` for the
+        first of those that are not the greatest.
+    """
+    records = side.records.select("id", "version", "declared", "reason").with_row_index("row")
+    candidates = records.filter(pl.col("declared") & pl.col("reason").is_null())
+    contested = candidates.filter(candidates["id"].is_duplicated())
+    if contested.is_empty():
+        return side.records["reason"]
+    content = _content(side, contested["row"], declarations, zone)
+    digest = pl.Series("digest", [hashlib.sha256(text.encode()).hexdigest() for text in content], dtype=pl.String)
+    # The least version there is stands for none.
+    version = pl.col("version").fill_null(-(2**63)).max().over("id", "digest")
+    contested = contested.with_columns(digest).with_columns(
+        version=version, first=pl.col("row").min().over("id", "digest")
+    )
+    greatest = contested.sort("version", "digest").group_by("id").agg(winner=pl.col("digest").last())
+    contested = contested.join(greatest, on="id", maintain_order="left").with_columns(
+        lost=pl.when(pl.col("row") != pl.col("first"))
+        .then(reason(Reason.DUPLICATE))
+        .when(pl.col("digest") != pl.col("winner"))
+        .then(reason(Reason.SUPERSEDED))
+    )
+    lost = contested.drop_nulls("lost")
+    return side.records["reason"].scatter(lost["row"], lost["lost"].cast(REASON))
+
+
+def declared_types(types: pl.Series, names: pl.Series, declarations: pl.DataFrame) -> pl.Series:
+    """Give the declared value type of each (type, attribute name); null where there is none."""
+    if declarations.is_empty():
+        return pl.repeat(None, len(types), dtype=declarations.schema["value_type"], eager=True)
+    asked = pl.DataFrame({"type": types, "name": names})
+    return asked.join(declarations, on=["type", "name"], how="left", maintain_order="left")["value_type"]
+
+
+def _content(side: Side, rows: pl.Series, declarations: pl.DataFrame, zone: str) -> pl.Series:
+    """Write records in canonical text: equal text is equal content.
+
+    Order does not matter among relations, nor among attributes but where name and time are the same. Texts are written
+    with their lengths (netstrings), so that no text can be taken for another.
+    """
+    head = side.records.select(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
+        _joined("type", *(("time", "sequence") if side.kind == "event" else ())).alias("head"),
+    )[rows]
+    relations = (
+        side.relations.filter(side.relations["row"].is_in(rows.implode()))
+        .select("row", _joined("object_id", "qualifier", "hint").alias("text"))
+        .unique()
+        .sort("row", "text")
+        .group_by("row")
+        .agg(pl.col("text").str.join().alias("relations"))
+    )
+    values = side.attributes.filter(side.attributes["row"].is_in(rows.implode()))
+    declared = declared_types(side.records["type"].gather(values["row"]), values["name"], declarations)
+    typed = type_values(values.select("value", "native", declared=declared), zone)
+    values = values.with_columns(typed["value", "value_type"]).with_columns(
+        unread=pl.when(pl.col("time_reason").is_not_null()).then("written_time")
+    )
+    attributes = (
+        values.sort("row", "name", "time", "unread", "part")
+        .group_by("row", maintain_order=True)
+        .agg(_joined("name", "time", "unread", "value", "value_type").str.join().alias("attributes"))
+    )
+    return (
+        head.join(relations, on="row", how="left", maintain_order="left")
+        .join(attributes, on="row", how="left", maintain_order="left")
+        .select(_joined("head", "relations", "attributes"))
+        .to_series()
+    )
+
+
+def _joined(*names: str) -> pl.Expr:
+    """Write columns as one text: the length and the text of each, or a dash for null."""
+    pieces = []
+    for name in names:
+        column = pl.col(name).fill_null(0) if name == "sequence" else pl.col(name)
+        text = (column.dt.epoch("us") if name == "time" else column).cast(pl.String)
+        piece = pl.concat_str(text.str.len_bytes(), pl.lit(":"), text)
+        pieces.append(piece.fill_null("-"))
+    return pl.concat_str(pieces)
