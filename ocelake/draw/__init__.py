@@ -1,0 +1,1 @@
+"""Diagrams and plots: frames to SVG text, the same text for the same frames."""

@@ -1,0 +1,105 @@
+"""From one log's silver tables to all of its gold tables: what the process does, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from ocelake.mining.executions import connected_executions
+from ocelake.mining.ocdfg import activity_nodes, ocdfg
+from ocelake.mining.traces import Traces, encode
+from ocelake.mining.variants import find_variants, object_summaries, trace_variants
+from ocelake.tables import TABLES
+
+__all__ = ["mine_log", "tied_share"]
+
+_SECOND = 1_000_000
+
+
+def mine_log(tables: Mapping[str, pl.DataFrame], *, quarantined: int, publication_id: str) -> dict[str, pl.DataFrame]:
+    """Compute every gold table of one log.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        The log's silver tables by identifier (``"ocel.events"``, ...), without ``log_id`` and ``bucket``.
+    quarantined : int
+        Rows of the log in `silver.quarantine`.
+    publication_id : str
+        The silver publication that the tables are of.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        Every table of the gold layer by identifier: the columns of `ocelake.tables` without ``log_id``, sorted by the
+        table's sort order.
+    """
+    events = tables["ocel.events"]
+    traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], events)
+    nodes, edges = ocdfg(traces)
+    variants = find_variants(traces)
+    described = trace_variants(traces, variants)
+    executions = connected_executions(traces)
+    duration = pl.col("duration").cast(pl.Float64) / _SECOND
+    mined = {
+        "gold.ocdfg_nodes": pl.concat([activity_nodes(events), nodes], how="diagonal"),
+        "gold.ocdfg_edges": edges,
+        "gold.trace_variants": described.with_columns(
+            (pl.col("objects") / pl.col("objects").sum().over("object_type")).alias("share"),
+            duration.alias("duration_sum"),
+            (duration / pl.col("objects")).alias("duration_mean"),
+        ).sort("object_type", "objects", "variant_id"),
+        "gold.object_summaries": object_summaries(traces, variants, described["variant_id"]).with_columns(
+            pl.lit(publication_id).alias("publication_id")
+        ),
+        "gold.log_summary": _log_summary(tables, traces, quarantined, len(executions.executions)),
+        "ocel.process_executions": executions.executions,
+        "ocel.execution_events": executions.events,
+        "ocel.execution_objects": executions.objects,
+    }
+    return {identifier: _as_table(identifier, frame) for identifier, frame in mined.items()}
+
+
+def tied_share(traces: Traces) -> float | None:
+    """Give the share of object steps at the same time as the step before; null without such steps.
+
+    A step is an event of an object that has an event before it; where it is tied, the sequence or the event's id
+    decides the order.
+    """
+    follow = traces.step_object[1:] == traces.step_object[:-1]
+    times = traces.event_time[traces.step_event]
+    tied = follow & (times[1:] == times[:-1])
+    return float(tied.sum() / follow.sum()) if follow.any() else None
+
+
+def _log_summary(tables: Mapping[str, pl.DataFrame], traces: Traces, quarantined: int, executions: int) -> pl.DataFrame:
+    counted = (
+        "events",
+        "objects",
+        "event_types",
+        "object_types",
+        "event_objects",
+        "object_objects",
+        "event_attributes",
+        "object_attributes",
+    )
+    events = tables["ocel.events"]
+    return pl.DataFrame(
+        {
+            **{name: [len(tables[f"ocel.{name}"])] for name in counted},
+            "events_without_objects": len(events) - pl.Series(traces.step_event).n_unique(),
+            "objects_without_events": int((traces.lengths == 0).sum()),
+            "quarantined": quarantined,
+            "executions": executions,
+            "first_time": events["time"].min(),
+            "last_time": events["time"].max(),
+            "tied_share": tied_share(traces),
+        }
+    )
+
+
+def _as_table(identifier: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Give the columns and types that the registry declares."""
+    spec = TABLES[identifier]
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in spec.schema.items() if name not in spec.partition)
