@@ -1,0 +1,260 @@
+"""The SQL catalog, with publications: many table pointers and one row, swapped in a single transaction.
+
+pyiceberg commits one table at a time. Here the pointers of all tables of a publication, and the publication's row,
+change in one SQL transaction, each pointer only if it still is what the writer staged against (compare-and-swap). It
+works with SQLite (write-ahead log; writers wait for each other) and PostgreSQL (an advisory lock orders publications).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import StagedTable, Table
+from pyiceberg.table.update import TableRequirement, TableUpdate
+from pyiceberg.typedef import Identifier
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    UniqueConstraint,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from ocelake.lake.records import PublicationRecord
+
+__all__ = ["PointerMoved", "PublicationCatalog", "Swap"]
+
+_BUSY_SECONDS: Final = 120
+_LOCK: Final = 0x0CE1A4E
+_METADATA: Final = MetaData()
+
+_PUBLICATIONS: Final = SqlTable(
+    "lake_publications",
+    _METADATA,
+    Column("publication_id", String(160), primary_key=True),
+    Column("log_id", String(100), nullable=False),
+    Column("layer", String(10), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("time", BigInteger, nullable=False, unique=True, comment="UTC, in microseconds since 1970."),
+    Column("snapshots", JSON, nullable=False),
+    Column("reads", JSON, nullable=False),
+    Column("rows", JSON, nullable=False),
+    Column("settings", JSON, nullable=False),
+    UniqueConstraint("log_id", "layer", "number"),
+    Index("lake_publications_layer_time", "layer", "time"),
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class PointerMoved(Exception):  # noqa: N818  # a signal between two functions, not an error that a user sees
+    """Another writer moved a table since it was staged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """One table pointer: from the metadata it was staged against to the new one (the same for an unchanged table)."""
+
+    identifier: str
+    before: str
+    after: str
+
+
+class PublicationCatalog(SqlCatalog):
+    """A SQL catalog that publishes many tables at once."""
+
+    def _init_catalog(self) -> None:
+        if self.engine.dialect.name == "sqlite":
+            _prepare_sqlite(self.engine)
+        # Two processes that open a new lake at once may both create the tables; the second one then finds them.
+        for last in (False, True):
+            try:
+                super()._init_catalog()
+                _METADATA.create_all(self.engine)
+                return
+            except (OperationalError, ProgrammingError):
+                if last:
+                    raise
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        """Open the transaction that publishes: one at a time, over all processes."""
+        if self.engine.dialect.name == "sqlite":
+            with self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+                yield connection
+            return
+        with self.engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            yield connection
+
+    def pointers(self, identifiers: Iterable[str], connection: Connection | None = None) -> dict[str, str]:
+        """Give the metadata location of tables, all as of one instant.
+
+        Inside of `exclusive`, the rows are locked until its end.
+        """
+        if connection is None:
+            with self.engine.connect() as reader:
+                return self._pointers(identifiers, reader, lock=False)
+        return self._pointers(identifiers, connection, lock=self.engine.dialect.name != "sqlite")
+
+    def _pointers(self, identifiers: Iterable[str], connection: Connection, *, lock: bool) -> dict[str, str]:
+        query = select(IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location).where(
+            IcebergTables.catalog_name == self.name
+        )
+        if lock:
+            query = query.with_for_update()
+        found = {f"{namespace}.{name}": place for namespace, name, place in connection.execute(query)}
+        wanted = list(identifiers)
+        for identifier in wanted:
+            if identifier not in found:
+                raise NoSuchTableError(f"Table does not exist: {identifier}")
+        return {identifier: found[identifier] for identifier in wanted}
+
+    def table_at(self, identifier: str, metadata_location: str) -> Table:
+        """Load a table as it is at one metadata location."""
+        io = self._load_file_io(self.properties, metadata_location)
+        metadata = FromInputFile.table_metadata(io.new_input(metadata_location))
+        return Table(
+            identifier=Catalog.identifier_to_tuple(identifier),
+            metadata=metadata,
+            metadata_location=metadata_location,
+            io=self._load_file_io(metadata.properties, metadata_location),
+            catalog=self,
+        )
+
+    def stage(
+        self, table: Table, updates: tuple[TableUpdate, ...], requirements: tuple[TableRequirement, ...]
+    ) -> StagedTable:
+        """Write the metadata that a commit would point to, and do not point to it."""
+        identifier: Identifier = table.name()
+        staged = self._update_and_stage_table(table, identifier, requirements, updates)
+        self._write_metadata(staged.metadata, staged.io, staged.metadata_location)
+        return staged
+
+    def swap(self, connection: Connection, swaps: Iterable[Swap]) -> None:
+        """Move table pointers within a transaction.
+
+        Raises
+        ------
+        PointerMoved
+            Where one of them is no longer what it was staged against; the transaction has to be rolled back.
+        """
+        for item in swaps:
+            *namespace, name = Catalog.identifier_to_tuple(item.identifier)
+            moved = connection.execute(
+                update(IcebergTables)
+                .where(
+                    IcebergTables.catalog_name == self.name,
+                    IcebergTables.table_namespace == ".".join(namespace),
+                    IcebergTables.table_name == name,
+                    IcebergTables.metadata_location == item.before,
+                )
+                .values(
+                    metadata_location=item.after,
+                    **({} if item.after == item.before else {"previous_metadata_location": item.before}),
+                )
+            )
+            if moved.rowcount != 1:
+                raise PointerMoved(item.identifier)
+
+    def remove_old_metadata(self, base: Table, new: StagedTable) -> None:
+        """Delete metadata files that the table's log no longer lists, as a pyiceberg commit does."""
+        self._delete_old_metadata(new.io, base.metadata, new.metadata)
+
+    def next_time(self, connection: Connection) -> datetime:
+        """Give the time of a publication that is being made: now, and later than every other."""
+        newest: int | None = connection.execute(select(func.max(_PUBLICATIONS.c.time))).scalar()
+        now = (datetime.now(UTC) - _EPOCH) // _MICROSECOND
+        return _EPOCH + max(now, (newest or 0) + 1) * _MICROSECOND
+
+    def insert_publication(self, connection: Connection, record: PublicationRecord) -> None:
+        """Write a publication's row."""
+        connection.execute(
+            insert(_PUBLICATIONS).values(
+                publication_id=record.publication_id,
+                log_id=record.log_id,
+                layer=record.layer,
+                number=record.number,
+                time=(record.time - _EPOCH) // _MICROSECOND,
+                snapshots=record.snapshots,
+                reads=record.reads,
+                rows=record.rows,
+                settings=record.settings,
+            )
+        )
+
+    def publications(
+        self,
+        *,
+        log_id: str | None = None,
+        layer: str | None = None,
+        until: datetime | None = None,
+        number: int | None = None,
+        limit: int | None = None,
+        connection: Connection | None = None,
+    ) -> list[PublicationRecord]:
+        """Read publications, newest first."""
+        query = select(_PUBLICATIONS).order_by(_PUBLICATIONS.c.time.desc())
+        for column, value in (("log_id", log_id), ("layer", layer), ("number", number)):
+            if value is not None:
+                query = query.where(_PUBLICATIONS.c[column] == value)
+        if until is not None:
+            query = query.where(_PUBLICATIONS.c.time <= (until - _EPOCH) // _MICROSECOND)
+        if limit is not None:
+            query = query.limit(limit)
+        return self._read(connection, lambda c: [_record(row) for row in c.execute(query).mappings()])
+
+    def log_ids(self) -> list[str]:
+        """Give every log that has a publication, sorted."""
+        query: Select[tuple[str]] = select(_PUBLICATIONS.c.log_id).distinct().order_by(_PUBLICATIONS.c.log_id)
+        return self._read(None, lambda c: list(c.execute(query).scalars()))
+
+    def _read(self, connection: Connection | None, query: Callable[[Connection], Any]) -> Any:
+        if connection is not None:
+            return query(connection)
+        with self.engine.connect() as reader:
+            return query(reader)
+
+
+def _record(row: Mapping[str, Any]) -> PublicationRecord:
+    return PublicationRecord(**{**row, "time": _EPOCH + row["time"] * _MICROSECOND})
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """Let writers wait for each other, readers wait for nobody, and transactions begin as they are told to."""
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # the driver would else begin transactions on its own, and never IMMEDIATE
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")

@@ -1,0 +1,289 @@
+"""The lake: one object that a notebook, the command line and the assets hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from ocelake.errors import LakeError, NotFound
+from ocelake.lake.catalog import PublicationCatalog
+from ocelake.lake.evolve import ensure_tables
+from ocelake.lake.publication import Publication
+from ocelake.lake.records import AsOf, Moment, PublicationRecord, records_frame
+from ocelake.lake.scan import Plan, plan_table, scan_table
+from ocelake.lake.store import PublicationStore, SqlStore
+from ocelake.lake.timeline import latest_publication, moment_of, table_view
+from ocelake.ocel.model import Ocel
+from ocelake.settings import LakeSettings, LogSettings, check_log_id
+from ocelake.tables import TABLES, Layer, TableSpec
+
+__all__ = ["Lake", "open_lake"]
+
+_CATALOG_NAME = "ocelake"
+
+
+def open_lake(home: str | os.PathLike[str] | None = None, *, settings: LakeSettings | None = None) -> Lake:
+    """Open a lake; it is created on first use.
+
+    Parameters
+    ----------
+    home : path, optional
+        Folder of all local state; ``OCELAKE_HOME``, else ``.ocelake``.
+    settings : LakeSettings, optional
+        Instead of reading them from the environment.
+
+    Raises
+    ------
+    LakeError
+        Where the catalog cannot be reached.
+    """
+    if settings is None:
+        settings = LakeSettings.load(home)
+    return Lake(settings)
+
+
+class Lake:
+    """Event logs in versioned Iceberg tables.
+
+    Parameters
+    ----------
+    settings : LakeSettings
+        Where it is.
+
+    Attributes
+    ----------
+    settings : LakeSettings
+        As given.
+    """
+
+    def __init__(self, settings: LakeSettings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def store(self) -> PublicationStore:
+        """The commit point of publications; its tables are up to date with the registry."""
+        store = _connect(self.settings)
+        ensure_tables(store.catalog, TABLES)
+        return store
+
+    @property
+    def catalog(self) -> Catalog:
+        """The Iceberg catalog."""
+        return self.store.catalog
+
+    def ensure_tables(self) -> None:
+        """Create the tables of the registry, and add columns that they lack; done by itself on first use."""
+        ensure_tables(self.store.catalog, TABLES)
+
+    def table(self, identifier: str) -> Table:
+        """Load an Iceberg table as it is now."""
+        return self.store.tables([_spec(identifier).identifier])[identifier]
+
+    def publication(
+        self,
+        log_id: str,
+        layer: Layer,
+        *,
+        reads: Mapping[str, str] | None = None,
+        settings: LogSettings | None = None,
+    ) -> Publication:
+        """Begin a publication: all tables of one layer for one log, visible together or not at all.
+
+        Parameters
+        ----------
+        log_id : str
+            The log.
+        layer : {"bronze", "silver", "gold"}
+            The layer.
+        reads : mapping of str to str, optional
+            Layer to the id of the publication that the content is computed from.
+        settings : LogSettings, optional
+            What the content is computed under; kept with the publication.
+        """
+        check_log_id(log_id)
+        latest = self.latest(log_id, layer)
+        tables = self.store.tables(spec.identifier for spec in TABLES.values() if spec.layer == layer)
+        return Publication(
+            self.store,
+            tables,
+            log_id,
+            layer,
+            base=latest.number if latest else 0,
+            reads=reads or {},
+            settings=settings,
+        )
+
+    def latest(self, log_id: str, layer: str, as_of: AsOf = None) -> PublicationRecord | None:
+        """Give the newest publication of a log's layer at a moment; None where there is none."""
+        return latest_publication(self.store, log_id, layer, self.moment(as_of))
+
+    def moment(self, as_of: AsOf | Moment) -> Moment:
+        """Read "as of" once, to ask for several tables at the same moment.
+
+        Raises
+        ------
+        NotFound
+            Where there is no such publication.
+        SettingError
+            Where the text is neither a time nor a publication.
+        """
+        return moment_of(self.store, as_of)
+
+    def publications(self, log_id: str | None = None, layer: str | None = None) -> pl.DataFrame:
+        """List publications, oldest first: id, log, layer, number, time, and as JSON text what each wrote and read."""
+        return records_frame(reversed(self.store.publications(log_id=log_id, layer=layer)))
+
+    def logs(self) -> list[str]:
+        """Give the logs that have a publication, sorted."""
+        return self.store.log_ids()
+
+    def scan(
+        self,
+        identifier: str,
+        log_id: str | None = None,
+        *,
+        as_of: AsOf | Moment = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.LazyFrame:
+        """Read a table lazily.
+
+        Parameters
+        ----------
+        identifier : str
+            Such as ``"ocel.events"``.
+        log_id : str, optional
+            One log, and then without the column ``log_id``; all logs without it.
+        as_of : datetime, str or Moment, optional
+            A time, its ISO text, or a publication id.
+        columns : sequence of str, optional
+            These alone, in this order.
+
+        Raises
+        ------
+        NotFound
+            Where there is no such table, column or publication, or its state has expired.
+        """
+        return self._read(identifier, as_of, lambda spec, table, view: scan_table(spec, table, view, log_id, columns))
+
+    def read(
+        self,
+        identifier: str,
+        log_id: str | None = None,
+        *,
+        as_of: AsOf | Moment = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Read a table at once; see `scan`."""
+        return self.scan(identifier, log_id, as_of=as_of, columns=columns).collect()
+
+    def plan(self, identifier: str, *, log_id: str | None = None, as_of: AsOf | Moment = None) -> Plan:
+        """Plan which data files hold a table's rows at a moment."""
+        return self._read(identifier, as_of, lambda spec, table, view: plan_table(spec, table, view, log_id))
+
+    def ocel(self, log_id: str, as_of: AsOf | Moment = None) -> Ocel:
+        """Read a log: all its tables at one moment, sorted.
+
+        Raises
+        ------
+        NotFound
+            Where the log has no silver publication at that moment.
+        """
+        moment = self.moment(as_of)
+        if latest_publication(self.store, log_id, "silver", moment) is None:
+            raise NotFound(
+                f"The log {log_id!r} has no OCEL tables" + (" at that moment." if as_of else "."),
+                fix=f"The logs are: {', '.join(self.logs()) or 'none yet; ingest one'}.",
+            )
+        names = [identifier for identifier, _ in Ocel().frames()]
+        tables = self.store.tables(names)
+        lazy = []
+        for name in names:
+            spec = TABLES[name]
+            view = table_view(self.store, spec, tables[name], moment)
+            sort = [column for column in spec.sort if column not in spec.partition]
+            lazy.append(scan_table(spec, tables[name], view, log_id).sort(sort))
+        frames = pl.collect_all(lazy)
+        return Ocel(**{name.removeprefix("ocel."): frame for name, frame in zip(names, frames, strict=True)})
+
+    def history(self, identifier: str) -> pl.DataFrame:
+        """List the publications that wrote a table, oldest first.
+
+        Returns
+        -------
+        DataFrame
+            publication_id, log_id, number, time, rows, snapshot_id, available (whether the snapshot is still there).
+        """
+        spec = _spec(identifier)
+        table = self.table(identifier)
+        kept = {snapshot.snapshot_id for snapshot in table.metadata.snapshots}
+        records = [r for r in reversed(self.store.publications(layer=spec.layer)) if identifier in r.rows]
+        rows = [
+            (
+                r.publication_id,
+                r.log_id,
+                r.number,
+                r.time,
+                r.rows[identifier],
+                s := r.snapshots.get(identifier),
+                s in kept,
+            )
+            for r in records
+        ]
+        return pl.DataFrame(
+            rows,
+            schema={
+                "publication_id": pl.String,
+                "log_id": pl.String,
+                "number": pl.Int64,
+                "time": pl.Datetime("us", "UTC"),
+                "rows": pl.Int64,
+                "snapshot_id": pl.Int64,
+                "available": pl.Boolean,
+            },
+            orient="row",
+        )
+
+    def sql(self, query: str, *, as_of: AsOf = None) -> pl.DataFrame:
+        """Run a read-only SQL query over all tables; see `ocelake.lake.sql`."""
+        from ocelake.lake.sql import run_sql
+
+        return run_sql(self, query, as_of=as_of)
+
+    def _read(self, identifier: str, as_of: AsOf | Moment, use: Callable[..., Any]) -> Any:
+        spec = _spec(identifier)
+        table = self.store.tables([identifier])[identifier]
+        return use(spec, table, table_view(self.store, spec, table, self.moment(as_of)))
+
+
+def _spec(identifier: str) -> TableSpec:
+    spec = TABLES.get(identifier)
+    if spec is None:
+        raise NotFound(f"There is no table {identifier!r}.", fix=f"The tables are {', '.join(TABLES)}.")
+    return spec
+
+
+def _connect(settings: LakeSettings) -> PublicationStore:
+    if settings.catalog_uri.startswith("sqlite:///"):
+        Path(settings.catalog_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    properties = {
+        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+        **settings.catalog_properties,
+        "uri": settings.catalog_uri,
+        "warehouse": settings.warehouse,
+    }
+    try:
+        return SqlStore(PublicationCatalog(_CATALOG_NAME, **properties))
+    except SQLAlchemyError as error:
+        raise LakeError(
+            f"The catalog cannot be opened: {error}",
+            where=settings.catalog_uri,
+            fix="Check OCELAKE_CATALOG_URI, and that the database is running.",
+        ) from error

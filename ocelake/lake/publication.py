@@ -1,0 +1,205 @@
+"""A publication in the making: rows to files, files to a draft, the draft to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Final, Self
+
+import polars as pl
+from pyiceberg.table import Table
+
+from ocelake.errors import LakeError, NotFound
+from ocelake.lake.files import SliceWriter, bucket_count
+from ocelake.lake.records import PublicationRecord
+from ocelake.lake.snapshots import slice_files
+from ocelake.lake.store import AlreadyPublished, Change, Draft, PublicationStore
+from ocelake.settings import LogSettings
+from ocelake.tables import TABLES, Layer, TableSpec
+
+__all__ = ["Publication", "PublicationRecord"]
+
+_WRITERS: Final = 2
+
+
+class Publication:
+    """All tables of one layer for one log, visible together or not at all; made by `Lake.publication`.
+
+    Files are written as rows come; nothing is visible before `commit`. Leaving the ``with`` block without it discards
+    everything.
+
+    Attributes
+    ----------
+    discarded : bool
+        Whether `commit` found all its batches published already, and changed nothing.
+
+    Examples
+    --------
+    >>> with lake.publication("orders", "silver", reads={"bronze": "orders.bronze.1"}) as pub:  # doctest: +SKIP
+    ...     pub.replace("ocel.events", events)
+    ...     record = pub.commit()
+    """
+
+    def __init__(
+        self,
+        store: PublicationStore,
+        tables: Mapping[str, Table],
+        log_id: str,
+        layer: Layer,
+        *,
+        base: int,
+        reads: Mapping[str, str],
+        settings: LogSettings | None,
+    ) -> None:
+        self.log_id, self.layer = log_id, layer
+        self.discarded = False
+        self._store, self._tables, self._base = store, tables, base
+        self._reads = dict(reads)
+        self._settings = settings.model_dump(mode="json") if settings else {}
+        self._writers: dict[str, tuple[bool, SliceWriter]] = {}
+        self._batches: set[str] = set()
+        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="ocelake-write")
+        self._running: list[Future[None]] = []
+        self._done = False
+
+    def replace(self, identifier: str, frames: pl.DataFrame | Iterable[pl.DataFrame]) -> None:
+        """Let the log's slice of a table become these rows.
+
+        Parameters
+        ----------
+        identifier : str
+            A table of the layer.
+        frames : DataFrame or iterable of DataFrame
+            The table's columns without ``log_id`` and ``bucket``. A frame is put in the table's sort order, and is
+            split into buckets where it is large. An iterable is written as it comes, in bounded memory and into one
+            bucket; each of its frames is sorted, but not across frames.
+
+        Raises
+        ------
+        LakeError
+            Where the rows do not fit the table, or the table has rows in this publication already.
+        """
+        self._check_open()
+        spec = self._spec(identifier)
+        if identifier in self._writers:
+            raise LakeError("The table has its rows already.", where=identifier, fix="Replace a table once.")
+        if isinstance(frames, pl.DataFrame):
+            buckets = bucket_count(frames.height) if spec.bucket else 1
+            writer = self._writer(spec, replace=True, buckets=buckets)
+            # In the background: the next frame is computed while this one is being written.
+            self._running.append(self._pool.submit(writer.write, [frames]))
+        else:
+            self._writer(spec, replace=True, buckets=1).write(frames)
+
+    def append(self, identifier: str, frames: pl.DataFrame | Iterable[pl.DataFrame]) -> None:
+        """Add rows to the log's slice of a table; may be called again and again.
+
+        Parameters
+        ----------
+        identifier : str
+            A table of the layer.
+        frames : DataFrame or iterable of DataFrame
+            The table's columns without ``log_id`` and ``bucket``; written as they come, in bounded memory. Each frame
+            is sorted, the caller orders them among each other. They go into the buckets that the slice has.
+        """
+        self._check_open()
+        spec = self._spec(identifier)
+        if identifier not in self._writers:
+            self._writer(spec, replace=False, buckets=self._present_buckets(spec))
+        _, writer = self._writers[identifier]
+        for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
+            writer.write([frame])
+            if identifier == "bronze.batches":
+                self._batches.update(frame["batch_id"])
+
+    def commit(self) -> PublicationRecord:
+        """Publish.
+
+        Returns
+        -------
+        PublicationRecord
+            The new publication; where all its batches were published before, the newest one of the log and layer, and
+            ``discarded`` is true.
+
+        Raises
+        ------
+        StalePublication
+            Where another writer published this layer of the log since the block was entered, or from a newer state.
+            Batches are the exception: they are added to whatever is there.
+        """
+        self._check_open()
+        for future in self._running:
+            future.result()
+        self._running.clear()
+        changes = {
+            identifier: Change(replace, tuple(writer.close()), writer.rows)
+            for identifier, (replace, writer) in self._writers.items()
+        }
+        draft = Draft(
+            self.log_id, self.layer, self._base, self._reads, self._settings, changes, frozenset(self._batches)
+        )
+        try:
+            record = self._store.publish(draft)
+        except AlreadyPublished:
+            self.discarded = True
+            self.discard()
+            return self._store.publications(log_id=self.log_id, layer=self.layer, limit=1)[0]
+        self._finish()
+        return record
+
+    def discard(self) -> None:
+        """Delete the files that were written; nothing was visible."""
+        for future in self._running:
+            future.cancel()
+        self._pool.shutdown()
+        for _, writer in self._writers.values():
+            writer.discard()
+        self._finish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._done:
+            self.discard()
+
+    def _finish(self) -> None:
+        self._done = True
+        self._pool.shutdown()
+        self._writers.clear()
+
+    def _check_open(self) -> None:
+        if self._done:
+            raise LakeError(
+                "The publication is over.",
+                where=f"{self.log_id}.{self.layer}",
+                fix="Begin a new one with Lake.publication.",
+            )
+
+    def _spec(self, identifier: str) -> TableSpec:
+        spec = TABLES.get(identifier)
+        if spec is None:
+            raise NotFound(f"There is no table {identifier!r}.", fix=f"The tables are {', '.join(TABLES)}.")
+        if spec.layer != self.layer:
+            raise LakeError(
+                f"{identifier} belongs to the layer {spec.layer}.",
+                where=f"{self.log_id}.{self.layer}",
+                fix=f"Write it in a publication of {spec.layer}.",
+            )
+        return spec
+
+    def _writer(self, spec: TableSpec, *, replace: bool, buckets: int) -> SliceWriter:
+        writer = SliceWriter(self._tables[spec.identifier], spec, self.log_id, buckets)
+        self._writers[spec.identifier] = replace, writer
+        return writer
+
+    def _present_buckets(self, spec: TableSpec) -> int:
+        if spec.bucket is None:
+            return 1
+        place = spec.partition.index("bucket")
+        files = slice_files(self._tables[spec.identifier], self.log_id)
+        # A log that was split has rows in its highest bucket: each got millions.
+        return 1 << max((file.partition[place] for file in files), default=0).bit_length()

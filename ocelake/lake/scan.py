@@ -1,0 +1,112 @@
+"""Reading: planned files of a table at a moment, and lazy frames over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRef, SnapshotRefType
+
+from ocelake.errors import NotFound
+from ocelake.lake.snapshots import slice_files
+from ocelake.lake.timeline import View
+from ocelake.tables import TableSpec
+
+__all__ = ["Plan", "plan_table", "scan_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The data files that hold a table's rows at a moment.
+
+    Attributes
+    ----------
+    identifier : str
+        The table.
+    schema : pyiceberg.schema.Schema
+        The table's current schema; match the files' columns by field id, a column that a file lacks is null.
+    files : tuple of DataFile
+        Whole: a file holds rows of one log only, and no file has deleted rows.
+    table : pyiceberg.table.Table
+        For its ``io`` and metadata.
+    """
+
+    identifier: str
+    schema: Schema
+    files: tuple[DataFile, ...]
+    table: Table
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the files are."""
+        return [file.file_path for file in self.files]
+
+    @property
+    def rows(self) -> int:
+        """How many rows they hold."""
+        return sum(file.record_count for file in self.files)
+
+
+def plan_table(spec: TableSpec, table: Table, view: View, log_id: str | None = None) -> Plan:
+    """Plan the files of one log, or of all."""
+    files: list[DataFile] = []
+    if log_id is not None:
+        if (snapshot := view.of(log_id)) is not None:
+            files = slice_files(table, log_id, snapshot)
+    else:
+        place = spec.partition.index("log_id")
+        if view.snapshot_id is not None:
+            files = [f for f in slice_files(table, None, view.snapshot_id) if f.partition[place] not in view.others]
+        for log, snapshot in sorted(view.others.items()):
+            if snapshot is not None:
+                files += slice_files(table, log, snapshot)
+    return Plan(spec.identifier, table.schema(), tuple(files), table)
+
+
+def scan_table(
+    spec: TableSpec, table: Table, view: View, log_id: str | None = None, columns: Sequence[str] | None = None
+) -> pl.LazyFrame:
+    """Give the rows of one log (without ``log_id`` and ``bucket``), or of all logs (with ``log_id``), lazily.
+
+    Columns are matched by field id; rows written before a column was added hold null there.
+    """
+    hidden = {"bucket"} if log_id is None else {"bucket", "log_id"}
+    known = [name for name in spec.schema if name not in hidden]
+    if columns is not None:
+        for name in columns:
+            if name not in known:
+                raise NotFound(f"{spec.identifier} has no column {name!r}.", fix=f"Its columns are {', '.join(known)}.")
+        known = list(columns)
+    if log_id is not None:
+        parts = [_snapshot(table, view.of(log_id), pl.col("log_id") == log_id)]
+    else:
+        rest = ~pl.col("log_id").is_in(sorted(view.others)) if view.others else None
+        parts = [_snapshot(table, view.snapshot_id, rest)]
+        parts += [_snapshot(table, snapshot, pl.col("log_id") == log) for log, snapshot in sorted(view.others.items())]
+    frames = [part.select(known) for part in parts if part is not None]
+    if not frames:
+        return spec.schema.to_frame().lazy().select(known)
+    return frames[0] if len(frames) == 1 else pl.concat(frames)
+
+
+def _snapshot(table: Table, snapshot_id: int | None, rows: pl.Expr | None) -> pl.LazyFrame | None:
+    if snapshot_id is None:
+        return None
+    frame = pl.scan_iceberg(_table_at(table, snapshot_id))
+    return frame if rows is None else frame.filter(rows)
+
+
+def _table_at(table: Table, snapshot_id: int) -> Table:
+    """Give the table with an earlier snapshot as its current one.
+
+    Asking for a snapshot by id would read it with its own, old schema; here it is read with the table's present one.
+    """
+    if snapshot_id == table.metadata.current_snapshot_id:
+        return table
+    main = SnapshotRef(snapshot_id=snapshot_id, snapshot_ref_type=SnapshotRefType.BRANCH)
+    metadata = table.metadata.model_copy(update={"current_snapshot_id": snapshot_id, "refs": {MAIN_BRANCH: main}})
+    return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog)

@@ -1,0 +1,137 @@
+"""One log's new slice of one table, as an uncommitted Iceberg snapshot.
+
+A slice changes by whole files only: the log is a partition, so no file of another log is ever rewritten and no delete
+file is ever written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression, EqualTo
+from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.table import Table, TableProperties, Transaction
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.update import TableRequirement, TableUpdate
+from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
+from pyiceberg.utils.properties import property_as_int
+
+if TYPE_CHECKING:
+    from pyiceberg.table.snapshots import Operation
+
+__all__ = ["StagedSnapshot", "slice_files", "stage_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedSnapshot:
+    """A snapshot whose manifests are written and that no table has yet.
+
+    Attributes
+    ----------
+    table : Table
+        What it was staged against.
+    snapshot_id : int
+        Its id once it is committed.
+    updates, requirements : tuple
+        What a commit hands to the catalog.
+    discard : callable
+        Deletes the manifests.
+    """
+
+    table: Table
+    snapshot_id: int
+    updates: tuple[TableUpdate, ...]
+    requirements: tuple[TableRequirement, ...]
+    discard: Callable[[], None] = field(repr=False)
+
+
+def slice_files(table: Table, log_id: str | None = None, snapshot_id: int | None = None) -> list[DataFile]:
+    """Give the data files of a log (of all logs without one) in a snapshot, the current one by default."""
+    if table.metadata.current_snapshot_id is None:
+        return []
+    row_filter: BooleanExpression = AlwaysTrue() if log_id is None else EqualTo("log_id", log_id)
+    scan = table.scan(row_filter=row_filter, snapshot_id=snapshot_id)
+    return [task.file for task in scan.plan_files()]
+
+
+def stage_files(
+    table: Table,
+    *,
+    add: Sequence[DataFile],
+    remove: Sequence[DataFile] = (),
+    properties: dict[str, str] | None = None,
+) -> StagedSnapshot:
+    """Stage one snapshot that takes files away and adds others.
+
+    Parameters
+    ----------
+    table : pyiceberg.table.Table
+        As loaded; not changed.
+    add : sequence of DataFile
+        Written files (`ocelake.lake.files`).
+    remove : sequence of DataFile
+        Files of the table's current snapshot.
+    properties : dict of str to str, optional
+        For the snapshot's summary.
+    """
+    transaction = _Staging(table)
+    producer = _SliceFiles(transaction, bool(remove), properties or {})
+    for file in remove:
+        producer.delete_data_file(file)
+    for file in add:
+        producer.append_data_file(file)
+    producer.commit()
+    return StagedSnapshot(
+        table, producer.snapshot_id, transaction._updates, transaction._requirements, producer._clean_all_uncommitted
+    )
+
+
+class _Staging(Transaction):
+    """A transaction that is never committed by itself.
+
+    pyiceberg computes ``table_metadata`` anew, with a deep copy of every snapshot, at each of some thirty accesses in
+    a commit; that is what makes commits slow down with the number of snapshots.
+    """
+
+    _computed: tuple[int, TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The metadata with the updates so far."""
+        if not self._updates:
+            return self._table.metadata
+        if self._computed is None or self._computed[0] != len(self._updates):
+            self._computed = (len(self._updates), super().table_metadata)
+        return self._computed[1]
+
+
+class _SliceFiles(_OverwriteFiles):
+    """An overwrite that leaves empty manifests behind and merges small ones, so that their number stays bounded."""
+
+    def __init__(self, transaction: Transaction, removes: bool, properties: dict[str, str]) -> None:
+        from pyiceberg.table.snapshots import Operation
+
+        operation: Operation = Operation.OVERWRITE if removes else Operation.APPEND
+        super().__init__(operation, transaction, transaction._table.io, snapshot_properties=properties)
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        # A manifest of deleted entries only says what an earlier snapshot took away.
+        return [m for m in super()._existing_manifests() if m.has_added_files() or m.has_existing_files()]
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        properties = self._transaction.table_metadata.properties
+        merger: _ManifestMergeManager[Any] = _ManifestMergeManager(
+            target_size_bytes=property_as_int(
+                properties,
+                TableProperties.MANIFEST_TARGET_SIZE_BYTES,
+                TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
+            ),
+            min_count_to_merge=property_as_int(
+                properties, TableProperties.MANIFEST_MIN_MERGE_COUNT, TableProperties.MANIFEST_MIN_MERGE_COUNT_DEFAULT
+            ),
+            merge_enabled=True,
+            snapshot_producer=self,
+        )
+        return merger.merge_manifests(manifests)

@@ -1,0 +1,311 @@
+"""Where publications become real: the commit point, over one kind of catalog.
+
+`PublicationStore` is what the rest of the lake knows of it. Here is the one over a SQL catalog, where a publication is
+one SQL transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import EqualTo
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import StagedTable, Table
+from sqlalchemy import Connection
+
+from ocelake.errors import LakeError, StalePublication
+from ocelake.lake.catalog import PointerMoved, PublicationCatalog, Swap
+from ocelake.lake.records import PublicationRecord, parse_publication_id
+from ocelake.lake.snapshots import StagedSnapshot, slice_files, stage_files
+from ocelake.tables import Layer
+
+__all__ = ["AlreadyPublished", "Change", "Draft", "PublicationStore", "SqlStore", "check_draft", "stage_change"]
+
+_CACHED_TABLES: Final = 256
+_STAGING_THREADS: Final = 4
+
+
+class AlreadyPublished(Exception):  # noqa: N818  # a signal: every batch of the draft is there, nothing is to be done
+    """All batches of a draft are in the lake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one table: new files, in place of the log's slice or beside it."""
+
+    replace: bool
+    files: tuple[DataFile, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A publication that is ready to be made.
+
+    Attributes
+    ----------
+    base : int
+        The number of the newest publication of the log and layer when the work began; 0 for none.
+    batches : frozenset of str
+        The batches it brings to `bronze.batches`.
+    """
+
+    log_id: str
+    layer: Layer
+    base: int
+    reads: Mapping[str, str]
+    settings: Mapping[str, Any]
+    changes: Mapping[str, Change]
+    batches: frozenset[str] = frozenset()
+
+    @property
+    def rebases(self) -> bool:
+        """Whether it holds whatever was published meanwhile: it only adds batches."""
+        return bool(self.batches) and not any(change.replace for change in self.changes.values())
+
+    def record(self, number: int, time: datetime, snapshots: Mapping[str, int]) -> PublicationRecord:
+        """Give the publication's record once its number, time and snapshots are known."""
+        return PublicationRecord(
+            publication_id=f"{self.log_id}.{self.layer}.{number}",
+            log_id=self.log_id,
+            layer=self.layer,
+            number=number,
+            time=time,
+            snapshots=dict(snapshots),
+            reads=dict(self.reads),
+            rows={identifier: change.rows for identifier, change in self.changes.items()},
+            settings=dict(self.settings),
+        )
+
+
+class PublicationStore(Protocol):
+    """The commit point of publications."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The Iceberg catalog beneath."""
+
+    @property
+    def shared_snapshots(self) -> bool:
+        """Whether a snapshot of a publication is right for every log, not only for the publication's own."""
+
+    def tables(self, identifiers: Iterable[str]) -> dict[str, Table]:
+        """Load tables, all as of one instant."""
+
+    def publications(
+        self,
+        *,
+        log_id: str | None = None,
+        layer: str | None = None,
+        until: datetime | None = None,
+        number: int | None = None,
+        limit: int | None = None,
+    ) -> list[PublicationRecord]:
+        """Read publications, newest first."""
+
+    def log_ids(self) -> list[str]:
+        """Give every log that has a publication, sorted."""
+
+    def publish(self, draft: Draft) -> PublicationRecord:
+        """Make a publication, wholly or not at all.
+
+        Raises
+        ------
+        StalePublication
+            Where another writer was first.
+        AlreadyPublished
+            Where there is nothing to do.
+        """
+
+
+def check_draft(draft: Draft, latest: PublicationRecord | None, tables: Mapping[str, Table]) -> int:
+    """Give the number of the publication to be made, or say why it must not be.
+
+    Parameters
+    ----------
+    latest : PublicationRecord or None
+        The newest publication of the draft's log and layer.
+    tables : mapping of str to Table
+        The tables that the draft is staged against.
+    """
+    number = latest.number if latest else 0
+    if draft.batches:
+        present = _batches(tables["bronze.batches"], draft.log_id) & draft.batches
+        if present == draft.batches:
+            raise AlreadyPublished
+        if present:
+            raise StalePublication(
+                f"Some of the batches are published already: {', '.join(sorted(present))}.",
+                where=f"{draft.log_id}.{draft.layer}",
+                fix="Ingest the others again.",
+            )
+    if number != draft.base and not draft.rebases:
+        raise StalePublication(
+            f"Another writer published {draft.log_id}.{draft.layer}.{number} meanwhile.",
+            where=f"{draft.log_id}.{draft.layer}",
+            fix="Compute the layer again from the newest state.",
+        )
+    for layer, read in draft.reads.items():
+        ours, theirs = parse_publication_id(read), parse_publication_id(latest.reads.get(layer, "") if latest else "")
+        if ours and theirs and ours[:2] == theirs[:2] and ours[2] < theirs[2]:
+            raise StalePublication(
+                f"The newest publication was computed from {latest.reads[layer] if latest else ''}, this one from {read}.",
+                where=f"{draft.log_id}.{draft.layer}",
+                fix="Compute the layer again from the newest state.",
+            )
+    return number + 1
+
+
+def stage_change(table: Table, draft: Draft, change: Change) -> StagedSnapshot | None:
+    """Stage a draft's change of one table; None where the slice stays as it is: empty."""
+    remove = slice_files(table, draft.log_id) if change.replace else []
+    if not remove and not change.files:
+        return None
+    properties = {"ocelake.log": draft.log_id, "ocelake.layer": draft.layer}
+    return stage_files(table, add=change.files, remove=remove, properties=properties)
+
+
+class SqlStore:
+    """Publications over a SQL catalog: one SQL transaction each."""
+
+    shared_snapshots = True
+
+    def __init__(self, catalog: PublicationCatalog) -> None:
+        self.catalog = catalog
+        self._cache: OrderedDict[str, Table] = OrderedDict()
+        self._cache_lock = threading.Lock()
+        self.publications = catalog.publications
+        self.log_ids = catalog.log_ids
+
+    def tables(self, identifiers: Iterable[str], connection: Connection | None = None) -> dict[str, Table]:
+        """Load tables, all as of one instant."""
+        wanted = list(identifiers)
+        # A reader that is overtaken by many commits may find a metadata file deleted: it then starts anew.
+        for _ in range(5):
+            pointers = self.catalog.pointers(wanted, connection)
+            with suppress(FileNotFoundError):
+                return {identifier: self._table(identifier, place) for identifier, place in pointers.items()}
+        raise LakeError(
+            "A table's metadata file is missing.",
+            where=", ".join(wanted),
+            fix="Restore the warehouse folder from a backup, or open the lake that belongs to this catalog.",
+        )
+
+    def publish(self, draft: Draft) -> PublicationRecord:
+        """Make a publication, wholly or not at all.
+
+        The tables are staged without a lock first. Where another publication moves one of them meanwhile, they are
+        staged again with the lock held, so that the second attempt cannot fail for that reason.
+        """
+        staged = _Staged(self.catalog)
+        try:
+            try:
+                staged.stage(draft, self.tables(draft.changes), self._latest(draft, None))
+                with self.catalog.exclusive() as connection:
+                    record = self._swap(connection, draft, staged)
+            except PointerMoved:
+                staged.discard()
+                with self.catalog.exclusive() as connection:
+                    staged.stage(draft, self.tables(draft.changes, connection), self._latest(draft, connection))
+                    record = self._swap(connection, draft, staged)
+        except (StalePublication, AlreadyPublished):
+            staged.discard()
+            raise
+        staged.finish()
+        return record
+
+    def _latest(self, draft: Draft, connection: Connection | None) -> PublicationRecord | None:
+        found = self.catalog.publications(log_id=draft.log_id, layer=draft.layer, limit=1, connection=connection)
+        return found[0] if found else None
+
+    def _swap(self, connection: Connection, draft: Draft, staged: _Staged) -> PublicationRecord:
+        number = check_draft(draft, self._latest(draft, connection), staged.tables)
+        self.catalog.swap(connection, staged.swaps())
+        record = draft.record(number, self.catalog.next_time(connection), staged.snapshots())
+        self.catalog.insert_publication(connection, record)
+        return record
+
+    def _table(self, identifier: str, place: str) -> Table:
+        # Metadata files never change, so a location is a key that never goes stale.
+        with self._cache_lock:
+            if place in self._cache:
+                self._cache.move_to_end(place)
+                return self._cache[place]
+        table = self.catalog.table_at(identifier, place)
+        with self._cache_lock:
+            self._cache[place] = table
+            while len(self._cache) > _CACHED_TABLES:
+                self._cache.popitem(last=False)
+        return table
+
+
+class _Staged:
+    """The staged tables of one publication."""
+
+    def __init__(self, catalog: PublicationCatalog) -> None:
+        self.tables: dict[str, Table] = {}
+        self._catalog = catalog
+        self._parts: dict[str, tuple[StagedSnapshot, StagedTable] | None] = {}
+
+    def stage(self, draft: Draft, tables: dict[str, Table], latest: PublicationRecord | None) -> None:
+        """Write manifests and metadata of every table."""
+        self.tables = tables
+        check_draft(draft, latest, tables)
+
+        def one(identifier: str) -> tuple[StagedSnapshot, StagedTable] | None:
+            snapshot = stage_change(tables[identifier], draft, draft.changes[identifier])
+            if snapshot is None:
+                return None
+            return snapshot, self._catalog.stage(snapshot.table, snapshot.updates, snapshot.requirements)
+
+        with ThreadPoolExecutor(_STAGING_THREADS, thread_name_prefix="ocelake-stage") as pool:
+            self._parts = dict(zip(draft.changes, pool.map(one, draft.changes), strict=True))
+
+    def swaps(self) -> list[Swap]:
+        """Give every pointer's move; a table that stays as it is has to be where it was, too."""
+        return [
+            Swap(
+                identifier,
+                self.tables[identifier].metadata_location,
+                part[1].metadata_location if part else self.tables[identifier].metadata_location,
+            )
+            for identifier, part in sorted(self._parts.items())
+        ]
+
+    def snapshots(self) -> dict[str, int]:
+        """Give each table's snapshot after the publication."""
+        found = {
+            identifier: part[0].snapshot_id if part else self.tables[identifier].metadata.current_snapshot_id
+            for identifier, part in self._parts.items()
+        }
+        return {identifier: snapshot for identifier, snapshot in found.items() if snapshot is not None}
+
+    def finish(self) -> None:
+        """After the commit: delete metadata files that are too old."""
+        for part in self._parts.values():
+            if part:
+                self._catalog.remove_old_metadata(part[0].table, part[1])
+
+    def discard(self) -> None:
+        """Delete what was staged; the data files stay."""
+        for part in self._parts.values():
+            if part:
+                part[0].discard()
+                with suppress(OSError):
+                    part[1].io.delete(part[1].metadata_location)
+        self._parts = {}
+
+
+def _batches(table: Table, log_id: str) -> set[str]:
+    if table.metadata.current_snapshot_id is None:
+        return set()
+    rows = table.scan(row_filter=EqualTo("log_id", log_id), selected_fields=("batch_id",)).to_arrow()
+    return set(rows["batch_id"].to_pylist())
