@@ -1,7 +1,7 @@
 """One JSON event or object at a time: exact about every literal, and about what is wrong.
 
 This is the meaning of a JSON record. The columnar way (`json_columns`) gives the same for well-formed records and
-leaves all others to this one: unknown or repeated names, explicit nulls, lists and maps as values, wrong types, no JSON.
+leaves all others to this one: unknown or repeated names, explicit nulls, lists and maps as values, wrong types.
 """
 
 from __future__ import annotations
