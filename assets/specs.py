@@ -138,7 +138,7 @@ def check_specs(checks: Iterable[Check]) -> list[AssetCheckSpec]:
             check.name,
             asset=asset_key(check.table),
             description=check.doc,
-            blocking=check.blocking,
+            blocking=check.severity == "error",
             partitions_def=LOGS,
         )
         for check in checks
@@ -149,10 +149,10 @@ def check_results(findings: Sequence[Finding]) -> list[AssetCheckResult]:
     """Give the results of the checks that an audit made."""
     return [
         AssetCheckResult(
-            asset_key=asset_key(finding.check.table),
-            check_name=finding.check.name,
+            asset_key=asset_key(finding.table or ""),
+            check_name=finding.check,
             passed=finding.passed,
-            severity=AssetCheckSeverity.ERROR if finding.check.blocking else AssetCheckSeverity.WARN,
+            severity=AssetCheckSeverity.ERROR if finding.severity == "error" else AssetCheckSeverity.WARN,
             description=finding.message,
             metadata={"rows": finding.rows},
         )

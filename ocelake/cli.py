@@ -208,7 +208,7 @@ def quarantine(log: LogArgument, rows: Annotated[int, typer.Option(help="How man
 def validate(path: Annotated[Path, typer.Argument(help="A log file, or a folder of its tables.")]) -> None:
     """Read a file without a lake, and say what is accepted, what is not, and what its checks find."""
     from ocelake.console import print_validation
-    from ocelake.ocel.audit import audit_silver
+    from ocelake.lake.audits import audit_silver, blocking
     from ocelake.ocel.read import read_log
     from ocelake.settings import LogSettings
 
@@ -216,7 +216,7 @@ def validate(path: Annotated[Path, typer.Argument(help="A log file, or a folder 
     conformed = read_log(_existing(path), settings)
     findings = audit_silver(conformed, settings)
     print_validation(conformed, findings)
-    if any(finding.check.blocking and not finding.passed for finding in findings):
+    if blocking(findings):
         raise typer.Exit(1)
 
 

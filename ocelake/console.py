@@ -87,9 +87,10 @@ def print_tables(lake: Lake) -> None:
     table.add_column("table")
     table.add_column("rows", justify="right")
     table.add_column("one row is")
-    counts = lake.row_counts()
     for identifier, spec in TABLES.items():
-        table.add_row(identifier, f"{counts.get(identifier, 0):,}", spec.doc)
+        snapshot = lake.table(identifier).current_snapshot()
+        rows = int(snapshot.summary["total-records"] or 0) if snapshot and snapshot.summary else 0
+        table.add_row(identifier, f"{rows:,}", spec.doc)
     Console().print(table)
 
 
@@ -155,8 +156,8 @@ def print_validation(conformed: Conformed, findings: Sequence[Finding]) -> None:
     for name in ("check", "result", "finding"):
         table.add_column(name)
     for finding in findings:
-        result = "[green]passed" if finding.passed else "[red]failed" if finding.check.blocking else "[yellow]warning"
-        table.add_row(finding.check.name, result, Text(finding.message))
+        result = "[green]passed" if finding.passed else "[red]failed" if finding.severity == "error" else "[yellow]warning"
+        table.add_row(finding.check, result, Text(finding.message))
     Console().print(table)
 
 

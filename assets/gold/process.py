@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, multi_asset
-from ocelake.ocel.audit import GOLD_CHECKS, audit_gold
+from ocelake.lake.audits import GOLD_CHECKS, audit_gold, blocking
 
 from assets.automation import ON_NEW_INPUT
 from assets.publishing import publish_or_retry
@@ -32,7 +32,7 @@ def gold(context: AssetExecutionContext, lake: LakeResource) -> Iterator[Materia
     tables = gold_frames(store, log_id, silver)
     findings = audit_gold(tables)
     yield from check_results(findings)
-    failed = [finding for finding in findings if finding.check.blocking and not finding.passed]
+    failed = blocking(findings)
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
         return

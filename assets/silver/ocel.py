@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, multi_asset
-from ocelake.ocel.audit import SILVER_CHECKS, audit_silver
+from ocelake.lake.audits import SILVER_CHECKS, audit_silver, blocking
 
 from assets.automation import ON_NEW_INPUT
 from assets.publishing import publish_or_retry
@@ -31,9 +31,10 @@ def silver(context: AssetExecutionContext, lake: LakeResource) -> Iterator[Mater
     settings = store.settings.log(log_id)
     bronze = latest_or_fail(store, log_id, "bronze")
     conformed = silver_frames(store, log_id, bronze, settings)
-    findings = audit_silver(conformed, settings, known=store.known_types(log_id))
+    previous = store.ocel(log_id) if store.latest(log_id, "silver") else None
+    findings = audit_silver(conformed, settings, previous)
     yield from check_results(findings)
-    failed = [finding for finding in findings if finding.check.blocking and not finding.passed]
+    failed = blocking(findings)
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
         return

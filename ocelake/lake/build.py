@@ -55,15 +55,15 @@ class Verification:
         return self.missing == 0 and self.extra == 0 and self.published == self.recomputed
 
 
-def latest_or_fail(lake: Lake, log_id: str, layer: Layer) -> PublicationRecord:
-    """Give the newest publication of a layer.
+def latest_or_fail(lake: Lake, log_id: str, layer: Layer, *, as_of: str | None = None) -> PublicationRecord:
+    """Give the newest publication of a layer, or the one that the publication ``as_of`` was computed from.
 
     Raises
     ------
     NotFound
         Where the log has none.
     """
-    record = lake.latest(log_id, layer)
+    record = lake.latest(log_id, layer, as_of)
     if record is None:
         raise NotFound(
             f"Log {log_id!r} has no {layer} publication.",
@@ -146,10 +146,10 @@ def verify(lake: Lake, log_id: str, settings: LogSettings) -> list[Verification]
     """
     found: list[Verification] = []
     silver = latest_or_fail(lake, log_id, "silver")
-    bronze = lake.publication_record(silver.reads["bronze"])
+    bronze = latest_or_fail(lake, log_id, "bronze", as_of=silver.publication_id)
     found += _compare(lake, silver, silver_tables(silver_frames(lake, log_id, bronze, settings)))
     gold = latest_or_fail(lake, log_id, "gold")
-    source = lake.publication_record(gold.reads["silver"])
+    source = latest_or_fail(lake, log_id, "silver", as_of=gold.publication_id)
     found += _compare(lake, gold, gold_frames(lake, log_id, source))
     return found
 
