@@ -8,7 +8,7 @@ works with SQLite (write-ahead log; writers wait for each other) and PostgreSQL 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,6 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    Select,
     String,
     UniqueConstraint,
     event,
@@ -116,21 +115,16 @@ class PublicationCatalog(SqlCatalog):
 
         Inside of `exclusive`, the rows are locked until its end.
         """
-        if connection is None:
-            with self.engine.connect() as reader:
-                return self._pointers(identifiers, reader, lock=False)
-        return self._pointers(identifiers, connection, lock=self.engine.dialect.name != "sqlite")
-
-    def _pointers(self, identifiers: Iterable[str], connection: Connection, *, lock: bool) -> dict[str, str]:
         query = select(IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location).where(
             IcebergTables.catalog_name == self.name
         )
-        if lock:
+        if connection is not None and self.engine.dialect.name != "sqlite":
             query = query.with_for_update()
-        found = {f"{namespace}.{name}": place for namespace, name, place in connection.execute(query)}
+        with self._connected(connection) as reader:
+            found = {f"{namespace}.{name}": place or "" for namespace, name, place in reader.execute(query)}
         wanted = list(identifiers)
         for identifier in wanted:
-            if identifier not in found:
+            if not found.get(identifier):
                 raise NoSuchTableError(f"Table does not exist: {identifier}")
         return {identifier: found[identifier] for identifier in wanted}
 
@@ -226,21 +220,25 @@ class PublicationCatalog(SqlCatalog):
             query = query.where(_PUBLICATIONS.c.time <= (until - _EPOCH) // _MICROSECOND)
         if limit is not None:
             query = query.limit(limit)
-        return self._read(connection, lambda c: [_record(row) for row in c.execute(query).mappings()])
+        with self._connected(connection) as reader:
+            return [_record(row._asdict()) for row in reader.execute(query)]
 
     def log_ids(self) -> list[str]:
         """Give every log that has a publication, sorted."""
-        query: Select[tuple[str]] = select(_PUBLICATIONS.c.log_id).distinct().order_by(_PUBLICATIONS.c.log_id)
-        return self._read(None, lambda c: list(c.execute(query).scalars()))
+        query = select(_PUBLICATIONS.c.log_id).distinct().order_by(_PUBLICATIONS.c.log_id)
+        with self._connected(None) as reader:
+            return [str(row.log_id) for row in reader.execute(query)]
 
-    def _read(self, connection: Connection | None, query: Callable[[Connection], Any]) -> Any:
+    @contextmanager
+    def _connected(self, connection: Connection | None) -> Iterator[Connection]:
         if connection is not None:
-            return query(connection)
+            yield connection
+            return
         with self.engine.connect() as reader:
-            return query(reader)
+            yield reader
 
 
-def _record(row: Mapping[str, Any]) -> PublicationRecord:
+def _record(row: dict[str, Any]) -> PublicationRecord:
     return PublicationRecord(**{**row, "time": _EPOCH + row["time"] * _MICROSECOND})
 
 

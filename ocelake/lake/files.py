@@ -46,7 +46,7 @@ def bucket_of(ids: pl.Series, buckets: int) -> pl.Series:
     """Give Iceberg's ``bucket[N]`` transform of text ids, as 32-bit integers."""
     if buckets == 1:
         return pl.repeat(0, len(ids), dtype=pl.Int32, eager=True).alias("bucket")
-    from pyiceberg_core import transform
+    from pyiceberg_core import transform  # type: ignore[import-untyped]  # it ships no types
 
     hashed = transform.bucket(ids.rechunk().to_arrow(), buckets)
     return pl.Series("bucket", hashed, dtype=pl.Int32)
@@ -130,7 +130,7 @@ class SliceWriter:
         where = self._spec.identifier
         expected = {name: self._spec.schema[name] for name in self._content}
         wrong = [
-            f"{name} is {frame.schema[name] if name in frame.schema else 'missing'}, not {dtype}"
+            f"{name} is {frame.schema.get(name, 'missing')}, not {dtype}"
             for name, dtype in expected.items()
             if frame.schema.get(name) != dtype
         ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import polars as pl
 from pyiceberg.catalog import Catalog
@@ -20,10 +21,13 @@ from ocelake.lake.publication import Publication
 from ocelake.lake.records import AsOf, Moment, PublicationRecord, records_frame
 from ocelake.lake.scan import Plan, plan_table, scan_table
 from ocelake.lake.store import PublicationStore, SqlStore
-from ocelake.lake.timeline import latest_publication, moment_of, table_view
+from ocelake.lake.timeline import View, latest_publication, moment_of, table_view
 from ocelake.ocel.model import Ocel
 from ocelake.settings import LakeSettings, LogSettings, check_log_id
-from ocelake.tables import TABLES, Layer, TableSpec
+from ocelake.tables import TABLES, TIMESTAMP, Layer, TableSpec
+
+if TYPE_CHECKING:
+    from ocelake.lake.sql import SqlSession
 
 __all__ = ["Lake", "open_lake"]
 
@@ -171,7 +175,7 @@ class Lake:
         NotFound
             Where there is no such table, column or publication, or its state has expired.
         """
-        return self._read(identifier, as_of, lambda spec, table, view: scan_table(spec, table, view, log_id, columns))
+        return scan_table(*self._view(identifier, as_of), log_id, columns)
 
     def read(
         self,
@@ -186,7 +190,7 @@ class Lake:
 
     def plan(self, identifier: str, *, log_id: str | None = None, as_of: AsOf | Moment = None) -> Plan:
         """Plan which data files hold a table's rows at a moment."""
-        return self._read(identifier, as_of, lambda spec, table, view: plan_table(spec, table, view, log_id))
+        return plan_table(*self._view(identifier, as_of), log_id)
 
     def ocel(self, log_id: str, as_of: AsOf | Moment = None) -> Ocel:
         """Read a log: all its tables at one moment, sorted.
@@ -225,25 +229,17 @@ class Lake:
         table = self.table(identifier)
         kept = {snapshot.snapshot_id for snapshot in table.metadata.snapshots}
         records = [r for r in reversed(self.store.publications(layer=spec.layer)) if identifier in r.rows]
-        rows = [
-            (
-                r.publication_id,
-                r.log_id,
-                r.number,
-                r.time,
-                r.rows[identifier],
-                s := r.snapshots.get(identifier),
-                s in kept,
-            )
-            for r in records
-        ]
+        rows = []
+        for r in records:
+            snapshot = r.snapshots.get(identifier)
+            rows.append((r.publication_id, r.log_id, r.number, r.time, r.rows[identifier], snapshot, snapshot in kept))
         return pl.DataFrame(
             rows,
             schema={
                 "publication_id": pl.String,
                 "log_id": pl.String,
                 "number": pl.Int64,
-                "time": pl.Datetime("us", "UTC"),
+                "time": TIMESTAMP,
                 "rows": pl.Int64,
                 "snapshot_id": pl.Int64,
                 "available": pl.Boolean,
@@ -252,15 +248,19 @@ class Lake:
         )
 
     def sql(self, query: str, *, as_of: AsOf = None) -> pl.DataFrame:
-        """Run a read-only SQL query over all tables; see `ocelake.lake.sql`."""
-        from ocelake.lake.sql import run_sql
+        """Run a read-only SQL query over all tables; see `ocelake.lake.sql.SqlSession.query`."""
+        return self._sql_session.query(query, as_of=as_of)
 
-        return run_sql(self, query, as_of=as_of)
+    @cached_property
+    def _sql_session(self) -> SqlSession:
+        from ocelake.lake.sql import SqlSession
 
-    def _read(self, identifier: str, as_of: AsOf | Moment, use: Callable[..., Any]) -> Any:
+        return SqlSession(self)
+
+    def _view(self, identifier: str, as_of: AsOf | Moment) -> tuple[TableSpec, Table, View]:
         spec = _spec(identifier)
         table = self.store.tables([identifier])[identifier]
-        return use(spec, table, table_view(self.store, spec, table, self.moment(as_of)))
+        return spec, table, table_view(self.store, spec, table, self.moment(as_of))
 
 
 def _spec(identifier: str) -> TableSpec:

@@ -19,6 +19,7 @@ __all__ = ["AsOf", "Moment", "PublicationRecord", "parse_publication_id", "parse
 AsOf: TypeAlias = datetime | str | None
 """A moment: a time, its ISO text, or the id of a publication; None for now."""
 
+_MAPS: Final = ("snapshots", "reads", "rows", "settings")
 _PUBLICATION_ID: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,99})\.(bronze|silver|gold)\.([1-9][0-9]*)")
 
 
@@ -104,19 +105,10 @@ def records_frame(records: Iterable[PublicationRecord]) -> pl.DataFrame:
             "layer": record.layer,
             "number": record.number,
             "time": record.time,
-            **{
-                name: orjson.dumps(getattr(record, name)).decode()
-                for name in ("snapshots", "reads", "rows", "settings")
-            },
+            **{name: orjson.dumps(getattr(record, name)).decode() for name in _MAPS},
         }
         for record in records
     ]
-    text = dict.fromkeys(("snapshots", "reads", "rows", "settings"), pl.String)
-    schema = {
-        "publication_id": pl.String,
-        "log_id": pl.String,
-        "layer": pl.String,
-        "number": pl.Int64,
-        "time": TIMESTAMP,
-    }
-    return pl.DataFrame(rows, schema={**schema, **text})
+    text = dict.fromkeys(("publication_id", "log_id", "layer"), pl.String)
+    maps = dict.fromkeys(_MAPS, pl.String)
+    return pl.DataFrame(rows, schema={**text, "number": pl.Int64, "time": TIMESTAMP, **maps})

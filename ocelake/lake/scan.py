@@ -107,6 +107,6 @@ def _table_at(table: Table, snapshot_id: int) -> Table:
     """
     if snapshot_id == table.metadata.current_snapshot_id:
         return table
-    main = SnapshotRef(snapshot_id=snapshot_id, snapshot_ref_type=SnapshotRefType.BRANCH)
+    main = SnapshotRef.model_validate({"snapshot-id": snapshot_id, "type": SnapshotRefType.BRANCH})
     metadata = table.metadata.model_copy(update={"current_snapshot_id": snapshot_id, "refs": {MAIN_BRANCH: main}})
     return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog)

@@ -57,7 +57,7 @@ _PRIMITIVES: Final[Mapping[pl.DataType, IcebergType]] = {
 }
 
 
-def iceberg_type(dtype: pl.DataType, ids: count[int] | None = None) -> IcebergType:
+def iceberg_type(dtype: pl.DataType | pl.datatypes.DataTypeClass, ids: count[int] | None = None) -> IcebergType:
     """Give the Iceberg type of a Polars type.
 
     Parameters
@@ -73,23 +73,13 @@ def iceberg_type(dtype: pl.DataType, ids: count[int] | None = None) -> IcebergTy
         For a type that has no counterpart here.
     """
     ids = count(1) if ids is None else ids
+    dtype = dtype() if isinstance(dtype, type) else dtype
     if isinstance(dtype, pl.List):
         element_id = next(ids)
-        inner = dtype.inner() if isinstance(dtype.inner, type) else dtype.inner
-        return ListType(element_id, iceberg_type(inner, ids), element_required=False)
+        return ListType(element_id, iceberg_type(dtype.inner, ids), element_required=False)
     if isinstance(dtype, pl.Struct):
-        names = [(next(ids), field) for field in dtype.fields]
-        return StructType(
-            *(
-                NestedField(
-                    field_id,
-                    field.name,
-                    iceberg_type(field.dtype() if isinstance(field.dtype, type) else field.dtype, ids),
-                    required=False,
-                )
-                for field_id, field in names
-            )
-        )
+        numbered = [(next(ids), field) for field in dtype.fields]
+        return StructType(*(NestedField(i, f.name, iceberg_type(f.dtype, ids), required=False) for i, f in numbered))
     if dtype not in _PRIMITIVES:
         raise TypeError(f"{dtype} has no Iceberg type here")
     return _PRIMITIVES[dtype]
@@ -114,37 +104,22 @@ def iceberg_schema(spec: TableSpec) -> Schema:
 
 def partition_spec(spec: TableSpec, schema: Schema) -> PartitionSpec:
     """Give the identity partitions of a table: the log, and the bucket where it has one."""
+    ids = [schema.find_field(name).field_id for name in spec.partition]
     return PartitionSpec(
         *(
-            PartitionField(
-                schema.find_field(name).field_id, PARTITION_FIELD_ID_START + place, IdentityTransform(), name
-            )
-            for place, name in enumerate(spec.partition)
+            PartitionField(field_id, PARTITION_FIELD_ID_START + place, IdentityTransform(), name)
+            for place, (field_id, name) in enumerate(zip(ids, spec.partition, strict=True))
         )
     )
 
 
 def sort_order(spec: TableSpec, schema: Schema) -> SortOrder:
     """Give the order of rows within a file, as Iceberg declares it."""
-    return SortOrder(
-        *(
-            SortField(schema.find_field(name).field_id, IdentityTransform())
-            for name in spec.sort
-            if name not in spec.partition
-        )
-    )
+    ids = [schema.find_field(name).field_id for name in spec.sort if name not in spec.partition]
+    return SortOrder(*(SortField(field_id, IdentityTransform()) for field_id in ids))
 
 
 def registry_fingerprint(tables: Mapping[str, TableSpec]) -> str:
     """Hash everything of the registry that shows in the catalog, to tell at once whether the tables are up to date."""
-    described = [
-        (
-            spec.identifier,
-            spec.doc,
-            spec.partition,
-            spec.sort,
-            [(c.name, repr(c.dtype), c.doc, c.required) for c in spec.columns],
-        )
-        for spec in tables.values()
-    ]
-    return hashlib.sha256(repr((described, sorted(TABLE_PROPERTIES.items()))).encode()).hexdigest()[:32]
+    content = repr((list(tables.values()), sorted(TABLE_PROPERTIES.items())))
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression, EqualTo
 from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table import Table, TableProperties, Transaction
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
-from pyiceberg.utils.properties import property_as_int
 
-if TYPE_CHECKING:
-    from pyiceberg.table.snapshots import Operation
-
-__all__ = ["StagedSnapshot", "slice_files", "stage_files"]
+__all__ = ["StagedSnapshot", "of_log", "slice_files", "stage_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,16 @@ class StagedSnapshot:
     discard: Callable[[], None] = field(repr=False)
 
 
+def of_log(log_id: str) -> BooleanExpression:
+    """Give the row filter that selects one log's partition."""
+    return EqualTo("log_id", log_id)  # type: ignore  # pydantic's field names hide the positional signature
+
+
 def slice_files(table: Table, log_id: str | None = None, snapshot_id: int | None = None) -> list[DataFile]:
     """Give the data files of a log (of all logs without one) in a snapshot, the current one by default."""
     if table.metadata.current_snapshot_id is None:
         return []
-    row_filter: BooleanExpression = AlwaysTrue() if log_id is None else EqualTo("log_id", log_id)
+    row_filter = AlwaysTrue() if log_id is None else of_log(log_id)
     scan = table.scan(row_filter=row_filter, snapshot_id=snapshot_id)
     return [task.file for task in scan.plan_files()]
 
@@ -111,9 +113,7 @@ class _SliceFiles(_OverwriteFiles):
     """An overwrite that leaves empty manifests behind and merges small ones, so that their number stays bounded."""
 
     def __init__(self, transaction: Transaction, removes: bool, properties: dict[str, str]) -> None:
-        from pyiceberg.table.snapshots import Operation
-
-        operation: Operation = Operation.OVERWRITE if removes else Operation.APPEND
+        operation = Operation.OVERWRITE if removes else Operation.APPEND
         super().__init__(operation, transaction, transaction._table.io, snapshot_properties=properties)
 
     def _existing_manifests(self) -> list[ManifestFile]:
@@ -123,14 +123,8 @@ class _SliceFiles(_OverwriteFiles):
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         properties = self._transaction.table_metadata.properties
         merger: _ManifestMergeManager[Any] = _ManifestMergeManager(
-            target_size_bytes=property_as_int(
-                properties,
-                TableProperties.MANIFEST_TARGET_SIZE_BYTES,
-                TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
-            ),
-            min_count_to_merge=property_as_int(
-                properties, TableProperties.MANIFEST_MIN_MERGE_COUNT, TableProperties.MANIFEST_MIN_MERGE_COUNT_DEFAULT
-            ),
+            target_size_bytes=TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
+            min_count_to_merge=int(properties[TableProperties.MANIFEST_MIN_MERGE_COUNT]),
             merge_enabled=True,
             snapshot_producer=self,
         )

@@ -16,7 +16,6 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import EqualTo
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import StagedTable, Table
 from sqlalchemy import Connection
@@ -24,7 +23,7 @@ from sqlalchemy import Connection
 from ocelake.errors import LakeError, StalePublication
 from ocelake.lake.catalog import PointerMoved, PublicationCatalog, Swap
 from ocelake.lake.records import PublicationRecord, parse_publication_id
-from ocelake.lake.snapshots import StagedSnapshot, slice_files, stage_files
+from ocelake.lake.snapshots import StagedSnapshot, of_log, slice_files, stage_files
 from ocelake.tables import Layer
 
 __all__ = ["AlreadyPublished", "Change", "Draft", "PublicationStore", "SqlStore", "check_draft", "stage_change"]
@@ -157,7 +156,7 @@ def check_draft(draft: Draft, latest: PublicationRecord | None, tables: Mapping[
         ours, theirs = parse_publication_id(read), parse_publication_id(latest.reads.get(layer, "") if latest else "")
         if ours and theirs and ours[:2] == theirs[:2] and ours[2] < theirs[2]:
             raise StalePublication(
-                f"The newest publication was computed from {latest.reads[layer] if latest else ''}, this one from {read}.",
+                f"The newest publication was computed from {layer} {theirs[2]}, this one from {ours[2]}.",
                 where=f"{draft.log_id}.{draft.layer}",
                 fix="Compute the layer again from the newest state.",
             )
@@ -307,5 +306,5 @@ class _Staged:
 def _batches(table: Table, log_id: str) -> set[str]:
     if table.metadata.current_snapshot_id is None:
         return set()
-    rows = table.scan(row_filter=EqualTo("log_id", log_id), selected_fields=("batch_id",)).to_arrow()
+    rows = table.scan(row_filter=of_log(log_id), selected_fields=("batch_id",)).to_arrow()
     return set(rows["batch_id"].to_pylist())

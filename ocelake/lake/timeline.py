@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pyiceberg.table import Table
 
@@ -89,55 +90,57 @@ def table_view(store: PublicationStore, spec: TableSpec, table: Table, moment: M
     """
     if store.shared_snapshots and moment.time is None:
         return View(table.metadata.current_snapshot_id)
-    records = [r for r in store.publications(layer=spec.layer) if spec.identifier in r.rows]
-    if not store.shared_snapshots:
-        shown = [r for r in records if moment.time is None or r.time <= moment.time]
-        return View(
-            None,
-            {log: _kept(spec, table, records, _at(shown, log, spec, moment)) for log in _logs(shown, moment, spec)},
-        )
-    shown = [r for r in records if moment.time is not None and r.time <= moment.time]
-    pins = {log for log, layer in moment.pinned if layer == spec.layer}
-    others = {log: _kept(spec, table, records, _at(shown, log, spec, moment)) for log in pins}
-    if not shown:
-        return View(None, others)
-    newest = shown[0].snapshots.get(spec.identifier)
-    if newest is None or table.snapshot_by_id(newest) is not None:
-        return View(newest, others)
-    # That snapshot has expired, but the logs' slices may live on in later ones.
-    rest = {r.log_id for r in shown} - pins
-    return View(None, {**others, **{log: _kept(spec, table, records, _at(shown, log, spec, moment)) for log in rest}})
+    pinned = {log: record for (log, layer), record in moment.pinned.items() if layer == spec.layer}
+    others = {log: _slice(store, spec, table, _writer(store, spec, record)) for log, record in pinned.items()}
+    if store.shared_snapshots:
+        newest = next(_writers(store, spec, until=moment.time), None)
+        snapshot = newest.snapshots.get(spec.identifier) if newest else None
+        if snapshot is None or table.snapshot_by_id(snapshot) is not None:
+            return View(snapshot, others)
+    # One by one: no snapshot is right for every log, or that one has expired and the slices may live on in others.
+    slices: dict[str, PublicationRecord] = {}
+    for record in _writers(store, spec, until=moment.time):
+        slices.setdefault(record.log_id, record)
+    rest = {log: _slice(store, spec, table, record) for log, record in slices.items() if log not in pinned}
+    return View(None, {**rest, **others})
 
 
-def _logs(shown: list[PublicationRecord], moment: Moment, spec: TableSpec) -> set[str]:
-    return {r.log_id for r in shown} | {log for log, layer in moment.pinned if layer == spec.layer}
+def _writers(
+    store: PublicationStore, spec: TableSpec, *, until: datetime | None = None, log_id: str | None = None
+) -> Iterator[PublicationRecord]:
+    """Iterate over the publications that wrote a table, newest first; the first few are all that most ask for."""
+    for limit in (8, None):
+        found = store.publications(layer=spec.layer, until=until, log_id=log_id, limit=limit)
+        yield from (record for record in found[(0 if limit else 8) :] if spec.identifier in record.rows)
+        if limit and len(found) < limit:
+            return
 
 
-def _at(shown: list[PublicationRecord], log_id: str, spec: TableSpec, moment: Moment) -> PublicationRecord | None:
-    """Give the publication that a log's slice is from; ``shown`` is newest first."""
-    pin = moment.pinned.get((log_id, spec.layer))
-    return next((r for r in shown if r.log_id == log_id and (pin is None or r.number <= pin.number)), None)
+def _writer(store: PublicationStore, spec: TableSpec, record: PublicationRecord) -> PublicationRecord | None:
+    """Give the publication that a log's slice of a table is from, where the log's layer is at ``record``."""
+    return next(_writers(store, spec, until=record.time, log_id=record.log_id), None)
 
 
-def _kept(
-    spec: TableSpec, table: Table, records: list[PublicationRecord], record: PublicationRecord | None
-) -> int | None:
-    """Give a snapshot, still there, that holds the log's slice as the publication left it."""
+def _slice(store: PublicationStore, spec: TableSpec, table: Table, record: PublicationRecord | None) -> int | None:
+    """Give a snapshot, still there, that holds a log's slice as the publication left it.
+
+    Raises
+    ------
+    NotFound
+        Where every such snapshot has expired.
+    """
     if record is None or spec.identifier not in record.snapshots:
         return None
-    following = [r for r in records if r.log_id == record.log_id and r.number > record.number]
-    candidates = [record.snapshots[spec.identifier]]
-    if not following:
-        candidates.append(table.metadata.current_snapshot_id or 0)
-    until = following[-1].time if following else None
-    candidates += [
-        r.snapshots[spec.identifier]
-        for r in reversed(records)
-        if r.time > record.time and (until is None or r.time < until) and spec.identifier in r.snapshots
-    ]
-    for snapshot in candidates:
-        if table.snapshot_by_id(snapshot) is not None:
-            return snapshot
+    if table.snapshot_by_id(record.snapshots[spec.identifier]) is not None:
+        return record.snapshots[spec.identifier]
+    following = [r for r in _writers(store, spec, log_id=record.log_id) if r.number > record.number]
+    if not following and store.shared_snapshots:
+        return table.metadata.current_snapshot_id
+    if store.shared_snapshots:
+        for other in _writers(store, spec, until=following[-1].time):
+            snapshot = other.snapshots.get(spec.identifier)
+            if record.time < other.time < following[-1].time and snapshot and table.snapshot_by_id(snapshot):
+                return snapshot
     raise NotFound(
         f"The state of {spec.identifier} at {record.publication_id} has expired.",
         where=record.publication_id,
