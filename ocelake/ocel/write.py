@@ -36,8 +36,8 @@ SUFFIXES: Final = {
 def write_log(ocel: Ocel, path: str | os.PathLike[str]) -> None:
     """Write a log as OCEL 2.0 JSON, XML or SQLite.
 
-    Reading the file again gives an equal log: the same events, objects, qualified relations, values with their types and
-    times, and declared types. What OCEL 2.0 has no place for stays behind: see `lost_on_export`.
+    Reading the file again gives an equal log: the same events, objects, qualified relations, values with their types
+    and times, and declared types. What OCEL 2.0 has no place for stays behind: see `lost_on_export`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def lost_on_export(ocel: Ocel) -> list[str]:
     -------
     list of str
         One sentence for each: a declared order among events of equal time (they are written in that order, so that
-        reading the file with ``ties="position"`` restores it), and the flag of ambiguous local times. Empty for most logs.
+        reading the file with ``ties="position"`` restores it), and the flag of ambiguous local times. Mostly empty.
     """
     notes = []
     ordered = ocel.events.filter(pl.col("sequence") != 0).height
