@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 import orjson
+import polars as pl
 
 from ocelake.errors import LogRefused
 from ocelake.ocel.input import Input
 from ocelake.ocel.records import Declarations, ReaderOutput, Records
 from ocelake.ocel.values import value_type
 from ocelake.ocel.xml_columns import RecordColumns
+from ocelake.ocel.xml_fast import take_records
 from ocelake.ocel.xml_stream import BLOCK, Grammar, Walker, walk
 from ocelake.ocel.xml_typed import TYPED, Typed, TypedWalker
 
@@ -187,13 +189,53 @@ class _Ocel2(_Ocel):
         "relations": _RELATIONS,
     }
     texts = frozenset({"value"})
+    rests = re.compile(rb"<(?:events|objects)[^<>]*>|</(?:events|objects|event|object)\s*>")
 
     def __init__(self, source: Input) -> None:
         super().__init__(source)
+        self._frames: dict[str, list[pl.DataFrame]] = {"event": [], "object": []}
         self._types = self.event_types
         self._type: dict[str, str] = {}
         self._record: dict[str, str] = {}
         self._value: dict[str, str] = {}
+
+    def whole_records(self, data: bytes) -> int:
+        if self.state == "events":
+            limit, end = data.find(b"</events"), b"</event>"
+        elif self.state == "objects":
+            limit, end = data.find(b"<event"), b"</object>"
+        else:
+            return -1
+        cut = data.rfind(end, 0, len(data) if limit < 0 else limit)
+        if cut >= 0:
+            return cut + len(end)
+        return 0 if limit < 0 else -1
+
+    def shortcut(self, data: bytes) -> bool:
+        columns = self._columns
+        frame = take_records(data, columns.kind, columns.position + len(columns))
+        if frame is None:
+            return False
+        frames = self._frames[columns.kind]
+        if len(columns):
+            frames.append(columns.take())
+        frames.append(frame)
+        columns.position += frame.height
+        self._good = True
+        return True
+
+    def waiting(self) -> int:
+        return super().waiting() + sum(frame.height for frames in self._frames.values() for frame in frames)
+
+    def take(self) -> Records:
+        rest = super().take()
+        events, objects = (
+            pl.concat([*frames, last])
+            for frames, last in zip(self._frames.values(), (rest.events, rest.objects), strict=True)
+        )
+        for frames in self._frames.values():
+            frames.clear()
+        return Records(events, objects)
 
     def enter_log(self, name: str, attributes: dict[str, str]) -> None:
         self.metadata |= {key: text for key, text in attributes.items() if not key.startswith("xmlns")}

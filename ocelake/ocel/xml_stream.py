@@ -361,6 +361,7 @@ class _Walk:
         if walker.rests and self._at_rest() and walker.shortcut(piece):
             walker.pass_over(len(piece))
             self._offset += len(piece)
+            self._kept = b""
             return b""
         try:
             walker.parser.Parse(piece, False)
