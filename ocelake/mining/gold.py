@@ -7,14 +7,12 @@ from collections.abc import Mapping
 import polars as pl
 
 from ocelake.mining.executions import connected_executions
-from ocelake.mining.ocdfg import activity_nodes, ocdfg
+from ocelake.mining.ocdfg import activity_nodes, in_seconds, ocdfg
 from ocelake.mining.traces import Traces, encode
 from ocelake.mining.variants import find_variants, object_summaries, trace_variants
 from ocelake.tables import TABLES
 
 __all__ = ["mine_log", "tied_share"]
-
-_SECOND = 1_000_000
 
 
 def mine_log(tables: Mapping[str, pl.DataFrame], *, quarantined: int, publication_id: str) -> dict[str, pl.DataFrame]:
@@ -41,14 +39,15 @@ def mine_log(tables: Mapping[str, pl.DataFrame], *, quarantined: int, publicatio
     variants = find_variants(traces)
     described = trace_variants(traces, variants)
     executions = connected_executions(traces)
-    duration = pl.col("duration").cast(pl.Float64) / _SECOND
     mined = {
         "gold.ocdfg_nodes": pl.concat([activity_nodes(events), nodes], how="diagonal"),
         "gold.ocdfg_edges": edges,
-        "gold.trace_variants": described.with_columns(
-            (pl.col("objects") / pl.col("objects").sum().over("object_type")).alias("share"),
-            duration.alias("duration_sum"),
-            (duration / pl.col("objects")).alias("duration_mean"),
+        "gold.trace_variants": in_seconds(
+            described.with_columns(
+                (pl.col("objects") / pl.col("objects").sum().over("object_type")).alias("share"),
+                pl.col("duration").alias("duration_sum"),
+                (pl.col("duration").cast(pl.Float64) / pl.col("objects")).alias("duration_mean"),
+            )
         ).sort("object_type", "objects", "variant_id"),
         "gold.object_summaries": object_summaries(traces, variants, described["variant_id"]).with_columns(
             pl.lit(publication_id).alias("publication_id")

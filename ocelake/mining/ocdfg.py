@@ -16,7 +16,17 @@ import polars as pl
 
 from ocelake.mining.traces import Traces
 
-__all__ = ["QUANTILES", "activity_nodes", "edge_durations", "follows", "label_edges", "label_nodes", "ocdfg", "steps"]
+__all__ = [
+    "QUANTILES",
+    "activity_nodes",
+    "edge_durations",
+    "follows",
+    "in_seconds",
+    "label_edges",
+    "label_nodes",
+    "ocdfg",
+    "steps",
+]
 
 QUANTILES = {"duration_median": 0.5, "duration_p90": 0.9, "duration_p95": 0.95}
 """Exact quantiles of the durations; between two values, by linear interpolation (Hyndman and Fan's type 7)."""
@@ -91,17 +101,26 @@ def label_edges(traces: Traces, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def edge_durations() -> list[pl.Expr]:
-    """Give the duration columns of an edge (seconds), from a column ``duration`` of all its triples (microseconds)."""
+    """Give the duration columns of an edge from a column ``duration`` of all its triples; microseconds both."""
     duration = pl.col("duration")
     # Sums are taken in 128 bits: ten million triples of ten days each go beyond 64.
-    total = duration.cast(pl.Int128).sum().cast(pl.Float64) / _SECOND
+    total = duration.cast(pl.Int128).sum().cast(pl.Float64)
     return [
         total.alias("duration_sum"),
         (total / pl.len()).alias("duration_mean"),
-        (duration.min() / _SECOND).alias("duration_min"),
-        *((duration.quantile(q, "linear") / _SECOND).alias(name) for name, q in QUANTILES.items()),
-        (duration.max() / _SECOND).alias("duration_max"),
+        duration.min().alias("duration_min"),
+        *(duration.quantile(q, "linear").alias(name) for name, q in QUANTILES.items()),
+        duration.max().alias("duration_max"),
     ]
+
+
+def in_seconds(frame: pl.DataFrame) -> pl.DataFrame:
+    """Turn all columns named ``duration_*`` from microseconds to seconds."""
+    # By numpy: Polars divides by a constant through its reciprocal, which is off in the last digit.
+    return frame.with_columns(
+        pl.Series(column.name, column.cast(pl.Float64).to_numpy() / _SECOND, nan_to_null=True)
+        for column in frame.select("^duration_.*$")
+    )
 
 
 def activity_nodes(events: pl.DataFrame) -> pl.DataFrame:
@@ -158,5 +177,5 @@ def ocdfg(traces: Traces) -> tuple[pl.DataFrame, pl.DataFrame]:
     counts = pl.col(pl.UInt32).cast(pl.Int64)
     return (
         label_nodes(traces, nodes.with_columns(counts)).sort("object_type", "activity"),
-        label_edges(traces, edges.with_columns(counts)).sort("object_type", "source", "target"),
+        label_edges(traces, in_seconds(edges.with_columns(counts))).sort("object_type", "source", "target"),
     )

@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from ocelake.errors import OcelakeError
-from ocelake.mining.ocdfg import edge_durations, follows, label_edges, label_nodes, steps
+from ocelake.mining.ocdfg import edge_durations, follows, in_seconds, label_edges, label_nodes, steps
 from ocelake.mining.traces import Traces
 from ocelake.mining.variants import find_variants, trace_variants
 
@@ -171,7 +171,7 @@ def ocdfg_of(summary: Summary, references: References) -> tuple[pl.DataFrame, pl
     triples = references.couples.select(*_EDGE, pl.col("duration").repeat_by("objects")).explode("duration")
     durations = triples.group_by(_EDGE).agg(edge_durations())
     edges = summary.edges.drop("duration").join(couples, on=_EDGE).join(durations, on=_EDGE)
-    return _wide(summary.nodes.join(events, on=_NODE)).sort(_NODE), _wide(edges).sort(_EDGE)
+    return _wide(summary.nodes.join(events, on=_NODE)).sort(_NODE), in_seconds(_wide(edges)).sort(_EDGE)
 
 
 def _combine(a: Sums, b: Sums, sign: int) -> Sums:

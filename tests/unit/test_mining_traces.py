@@ -1,0 +1,87 @@
+"""Encoding, and variants that do not trust their hash."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from polars.testing import assert_series_equal
+
+from ocelake.mining import Traces, encode
+from ocelake.mining.variants import Variants, _confirmed, find_variants, variant_id
+from tests.unit.reference_mining import Log, logs
+
+
+def traces_of(log: Log, *, alone: bool = False) -> Traces:
+    tables = log.tables()
+    if alone:
+        return encode(tables["ocel.event_objects"])
+    return encode(tables["ocel.event_objects"], tables["ocel.objects"], tables["ocel.events"])
+
+
+def as_lists(traces: Traces) -> dict[str, list[str]]:
+    return {
+        name: traces.event_ids.gather(traces.step_event[start:end]).to_list()
+        for name, start, end in zip(traces.object_ids, traces.offsets, traces.offsets[1:], strict=False)
+    }
+
+
+def classes(log: Log, variants: Variants, traces: Traces) -> set[frozenset[str]]:
+    groups: dict[int, set[str]] = {}
+    for name, variant in zip(traces.object_ids, variants.of_object, strict=True):
+        groups.setdefault(int(variant), set()).add(name)
+    return {frozenset(group) for group in groups.values()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(logs())
+def test_traces_are_ordered_by_time_sequence_and_id(log: Log) -> None:
+    expected = log.traces()
+    assert as_lists(traces_of(log)) == expected
+    assert as_lists(traces_of(log, alone=True)) == {name: trace for name, trace in expected.items() if trace}
+
+
+def test_order_is_that_of_the_text_and_the_sequence_comes_first() -> None:
+    log = Log(
+        {"e10": ("a", 0, 0), "e9": ("b", 0, 0), "é": ("c", 0, 0), "Z": ("d", 0, 1), "a": ("e", 0, 0)},
+        {"o": "order"},
+        [(event, "o", "") for event in ("Z", "e9", "é", "e10", "a")],
+    )
+    assert as_lists(traces_of(log)) == {"o": ["a", "e10", "e9", "é", "Z"]}
+
+
+def test_frames_of_any_time_zone_or_none_are_taken() -> None:
+    tables = Log({"e1": ("a", 0, 0)}, {"o": "order"}, [("e1", "o", "")]).tables()
+    naive = tables["ocel.event_objects"].with_columns(pl.col("time").dt.replace_time_zone(None))
+    assert encode(naive).event_time.tolist() == encode(tables["ocel.event_objects"]).event_time.tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(logs())
+def test_variants_are_exact_even_if_every_hash_collides(log: Log) -> None:
+    traces = traces_of(log)
+    groups: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for name, trace in log.traces().items():
+        groups.setdefault((log.objects[name], tuple(log.events[event][0] for event in trace)), set()).add(name)
+    expected = {frozenset(group) for group in groups.values()}
+    assert classes(log, find_variants(traces), traces) == expected
+    constant = _confirmed(traces, np.zeros(len(traces.object_ids), dtype=np.uint64))
+    assert classes(log, constant, traces) == expected
+    assert len(constant.example) == len(expected)
+
+
+def test_a_variant_id_is_that_of_every_run_and_separates_names() -> None:
+    text = b"".join(len(name).to_bytes(4, "big") + name for name in (b"place order", "paié".encode()))
+    assert variant_id(["place order", "paié"]) == hashlib.blake2b(text, digest_size=8).hexdigest()
+    assert variant_id([]) == "e4a6a0577479b2b4"
+    assert len({variant_id(names) for names in (["a", "b"], ["ab"], ["b", "a"], ["a", "b", ""], [])}) == 5
+
+
+def test_dictionaries_are_sorted_by_text() -> None:
+    log = Log({"e1": ("b", 0, 0), "e2": ("B", 0, 0), "e3": ("a", 0, 0)}, {"o": "z", "p": "Z"}, [])
+    traces = traces_of(log)
+    assert_series_equal(traces.activities, pl.Series("activity", ["B", "a", "b"]))
+    assert_series_equal(traces.object_types, pl.Series("object_type", ["Z", "z"]))
+    assert traces.object_ids.to_list() == ["p", "o"]
