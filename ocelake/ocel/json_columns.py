@@ -2,8 +2,8 @@
 
 DuckDB parses each record to nested columns that keep every scalar as JSON text. Whether a record is wholly in those
 columns is then decided by counting: each string in its text (names included) has to be accounted for by what was
-parsed. An unknown or repeated name, an explicit null or a wrong type leaves one over. Such a record is left to
-`json_records`, which is the definition of what a record means.
+parsed. An unknown or repeated name or a wrong type leaves one over. Such a record is left to `json_records`, which is
+the definition of what a record means.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def read_columns(
     left -= _sums(target.strings + qualifier.strings, relation_offsets)
     odd_attribute = ~(name.plain & time.plain & value.value) | (name.strings == 0)
     odd_relation = ~(target.plain & qualifier.plain) | (target.strings == 0)
-    whole &= (left == 0) & (_sums(odd_attribute, attribute_offsets) == 0) & (_sums(odd_relation, relation_offsets) == 0)
+    whole &= (_sums(odd_attribute, attribute_offsets) == 0) & (_sums(odd_relation, relation_offsets) == 0)
+    _account_nulls(rows, left, _sums(value.strings == 0, attribute_offsets), whole)
     values = _literals(value, attribute_offsets, rows, whole)
     columns: dict[str, Any] = {kind.header[plain]: scalar.text for plain, scalar in header.items()}
     columns["attributes"] = _nest(
@@ -177,6 +178,19 @@ def _decode(json: pl.Series) -> _Scalars:
         plain = ((kind == "integer").fill_null(value=True)).to_numpy() & ~inexact
         value = ((kind != "other").fill_null(value=True)).to_numpy()
     return _Scalars(text, present.astype(np.int64) + string, plain, value, kind, inexact)
+
+
+def _account_nulls(rows: pa.Array, left: _Ints, missing: _Ints, whole: _Bools) -> None:
+    """Decide on strings that are left over: only the names of values that are null may be.
+
+    A null is parsed like a missing value; both mean the same, so the record is whole where exactly its ``missing``
+    values are written as nulls.
+    """
+    concerned = np.flatnonzero(whole & (left == missing) & (left > 0))
+    whole &= left == 0
+    if len(concerned):
+        nulls = _series(rows).gather(concerned).str.count_matches(r'"value"\s*:\s*null').to_numpy()
+        whole[concerned] = nulls == left[concerned]
 
 
 def _literals(value: _Scalars, offsets: _Ints, rows: pa.Array, whole: _Bools) -> pl.Series:

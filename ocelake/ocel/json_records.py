@@ -55,10 +55,12 @@ class _Map:
     def take(self, *names: str) -> tuple[list[Any], bool]:
         """Give the values of some names (None where missing), and whether there are other names."""
         values = dict(self.members)
-        known = [name for name, _ in self.members if name in names]
-        if len(known) > len(set(known)):
-            raise _MalformedError("a name is repeated")
-        return [values.get(name) for name in names], len(known) < len(self.members)
+        if len(values) < len(self.members):
+            known = [name for name, _ in self.members if name in names]
+            if len(known) > len(set(known)):
+                raise _MalformedError("a name is repeated")
+        taken = [values.get(name) for name in names]
+        return taken, len(values) > sum(name in values for name in names)
 
 
 _DECODER: Final = json.JSONDecoder(
