@@ -1,11 +1,11 @@
 """From bronze records to the OCEL 2.0 log: a pure function of the set of records.
 
-Order, split into batches, and repeats of the records change nothing but where a row says it came from. Everything that was read
-is either in the log or in quarantine with one reason; both are computed anew from all records of a log, so that a later
-declaration releases what waited for it.
+Order, split into batches, and repeats of the records change nothing but where a row says it came from. Everything that
+was read is either in the log or in quarantine with one reason; both are computed anew from all records of a log, so
+that a later declaration releases what waited for it.
 
-Ids are handled as numbers: events and objects are numbered in the order of their ids, and what refers to them carries the
-number of its record. Text is compared once per id and copied once per result.
+Ids are handled as numbers: events and objects are numbered in the order of their ids, and what refers to them carries
+the number of its record. Text is compared once per id and copied once per result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 import polars as pl
 
-from ocelake.ocel.identity import declared_types, settle
+from ocelake.ocel.identity import settle
 from ocelake.ocel.model import Ocel, frame_schema
 from ocelake.ocel.parts import Side, reason, take_apart
 from ocelake.ocel.quarantine import Judgement, account, quarantine
@@ -31,7 +31,7 @@ __all__ = ["UNKNOWN_TYPE", "Conformed", "conform"]
 UNKNOWN_TYPE: Final = "unknown"
 """Type of an inferred object where no source tells it."""
 
-_TYPED: Final = {"type": pl.String, "name": pl.String, "value_type": KIND}
+_TYPED: Final = pl.Schema({"type": pl.String(), "name": pl.String(), "value_type": KIND})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +94,8 @@ def conform(
     object_things = _objects(object_side, object_reasons)
     if settings.undeclared_objects == "infer":
         object_things = _infer(object_things, event_side, event_reasons, object_side, object_reasons)
-    object_things = object_things.sort("type", maintain_order=True).with_row_index("rank").sort("id")
+    by_type = object_things.select(pl.arg_sort_by("type", maintain_order=True)).to_series()
+    object_things = object_things.with_columns(_ranks(by_type))
     object_owner, object_reasons = _owners(object_side, object_reasons, object_things)
 
     e2o_reasons, event_objects = _event_objects(event_side, event_reasons, event_owner, event_things, object_things)
@@ -156,9 +157,16 @@ def _declarations(batches: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 def _events(side: Side, reasons: pl.Series, settings: LogSettings) -> pl.DataFrame:
     """Give the accepted events in the order of their ids; ``rank`` is the place in the order of time."""
     sequence = pl.coalesce("sequence", "position") if settings.ties == "position" else pl.col("sequence").fill_null(0)
-    accepted = side.records.filter(side.records["declared"] & reasons.is_null()).with_columns(sequence=sequence)
-    in_time = accepted.sort("id").sort("time", "sequence", maintain_order=True).with_row_index("rank")
-    return in_time.sort("id")
+    accepted = side.records.filter(side.records["declared"] & reasons.is_null())
+    things = accepted.select("id", "type", "time", "time_ambiguous", "batch", "position", sequence=sequence).sort("id")
+    in_time = things.select(pl.arg_sort_by("time", "sequence", maintain_order=True)).to_series()
+    return things.with_columns(_ranks(in_time))
+
+
+def _ranks(order: pl.Series) -> pl.Series:
+    """Give each row's place in an order of rows."""
+    places = pl.int_range(len(order), dtype=pl.UInt32, eager=True).alias("rank")
+    return pl.zeros(len(order), dtype=pl.UInt32, eager=True).alias("rank").scatter(order, places)
 
 
 def _objects(side: Side, reasons: pl.Series) -> pl.DataFrame:
@@ -170,7 +178,7 @@ def _objects(side: Side, reasons: pl.Series) -> pl.DataFrame:
 def _infer(
     things: pl.DataFrame, events: Side, event_reasons: pl.Series, objects: Side, object_reasons: pl.Series
 ) -> pl.DataFrame:
-    """Add the objects that nothing declares, but that a kept event or object relates to or that values are given for."""
+    """Add the objects that nothing declares, but that something kept relates to or gives values for."""
     named = []
     for side, reasons in ((events, event_reasons), (objects, object_reasons)):
         kept = side.relations.filter(reasons.gather(side.relations["row"]).is_null())
@@ -257,8 +265,8 @@ def _connect(
     Returns
     -------
     Series, Series, Series, Series
-        The reason of each relation, null for the accepted ones; then, in order, the accepted ones' rows in ``side.relations``
-        and the numbers of the ends, the first being what the order is by.
+        The reason of each relation, null for the accepted ones; then, in order, the accepted ones' rows in
+        ``side.relations`` and the numbers of the ends, the first being what the order is by.
     """
     relations = side.relations
     target = relations.select(id="object_id").join(objects, on="id", how="left", maintain_order="left")["number"]
@@ -278,9 +286,7 @@ def _connect(
     same = (key == key.shift(1)).fill_null(False)
     if same.any():
         rows, repeated = _by_qualifier(side, key, rows, same | same.shift(-1, fill_value=False))
-        verdict = verdict.scatter(
-            rows.filter(repeated), pl.repeat(Reason.DUPLICATE.value, repeated.sum(), dtype=REASON, eager=True)
-        )
+        verdict = verdict.scatter(rows.filter(repeated), pl.Series([Reason.DUPLICATE.value], dtype=REASON))
         key, rows = key.filter(~repeated), rows.filter(~repeated)
     return verdict, rows, (key // 2**32).cast(pl.UInt32), (key % 2**32).cast(pl.UInt32)
 

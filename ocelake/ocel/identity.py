@@ -1,7 +1,7 @@
 """Which of several records with one id stands for it.
 
-The outcome depends on the set of records alone: equal records (in canonical form) are one, of different ones the greatest
-(version, content hash) wins. Only ids that occur more than once are looked at, so that the usual log pays nothing.
+The outcome depends on the set of records alone: equal records (in canonical form) are one, of different ones the
+greatest (version, content hash) wins. Only ids that occur more than once are looked at: the usual log pays nothing.
 """
 
 from __future__ import annotations

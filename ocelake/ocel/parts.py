@@ -35,9 +35,9 @@ class Side:
     source : DataFrame
         The records as they came, in the order of (batch, position).
     records : DataFrame
-        One row per record: ``batch`` (an Enum in text order), ``position``, ``id``, ``type``, ``version``, ``declared``,
-        ``counts`` (it is a record of its own, declared or defective), ``reason`` (why the record itself is bad; null
-        where it is not), and for events ``time``, ``time_ambiguous``, ``sequence``.
+        One row per record: ``batch`` (an Enum in text order), ``position``, ``id``, ``type``, ``version``,
+        ``declared``, ``counts`` (it is a record of its own, declared or defective), ``reason`` (why the record
+        itself is bad; null where it is not), and for events ``time``, ``time_ambiguous``, ``sequence``.
     relations : DataFrame
         ``row``, ``part``, ``object_id``, ``qualifier``, ``hint`` (the object's type, where it is told).
     attributes : DataFrame
@@ -90,11 +90,10 @@ def take_apart(kind: Kind, frame: pl.DataFrame, batches: pl.Enum, zone: str) -> 
 def _records(kind: Kind, source: pl.DataFrame, zone: str) -> pl.DataFrame:
     columns = [
         pl.col("batch_id").alias("batch"),
-        "position",
+        pl.col("position"),
         pl.col(f"{kind}_id").alias("id"),
         pl.col(_TYPE_COLUMN[kind]).alias("type"),
-        "version",
-        "declared",
+        pl.col("version", "declared"),
         (pl.col("declared") | pl.col("defect").is_not_null()).alias("counts"),
     ]
     defect = (

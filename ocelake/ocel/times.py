@@ -1,8 +1,8 @@
 """From the text of a time to an instant, a whole column at once.
 
-Understood are ISO 8601 dates and times (``T`` or a space between, seconds and fraction optional, ``Z``, ``UTC``, an offset
-or no zone at all), what JavaScript prints for a date (``Mon May 22 2023 13:54:42 GMT+0200 (CEST)``), and HTTP's form
-of it; all of them mixed in one column. A number of seconds since 1970 is not told from any other number, and so is
+Understood are ISO 8601 dates and times (``T`` or a space between, seconds and fraction optional, ``Z``, ``UTC``, an
+offset or no zone at all), what JavaScript prints for a date (``Mon May 22 2023 13:54:42 GMT+0200 (CEST)``), and HTTP's
+form of it; all of them mixed in one column. A number of seconds since 1970 is not told from any other number, and so is
 no time. Which columns hold times, and what follows from a bad one, is `ocelake.ocel.conform`'s matter.
 """
 
@@ -23,7 +23,7 @@ AMBIGUOUS: Final = "ambiguous"
 """Flag of a local time that occurred twice; the first occurrence is taken."""
 
 EPOCH: Final = "epoch"
-"""Flag of 1970-01-01T00:00:00, as an instant or as a clock without a zone shows it: how OCEL writes "from the start"."""
+"""Flag of 1970-01-01T00:00:00, as an instant or as a clock without a zone shows it: OCEL's "from the start"."""
 
 _CLOCK: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-5][0-9]:[0-5][0-9]"
 _TAIL: Final = (
@@ -44,13 +44,15 @@ _HTTP: Final = (
 )
 _MONTHS: Final = {
     name: f"{number:02}"
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
+    for number, name in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), start=1
+    )
 }
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a clock's reading, without a zone
+_EPOCH: Final = datetime(1970, 1, 1)
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 # Polars knows each zone's changes up to here; Python's own zone data goes on by rule.
-_RULES_FROM: Final = datetime(2099, 1, 1)  # noqa: DTZ001 - as above
+_RULES_FROM: Final = datetime(2099, 1, 1)
 _LOCAL: Final = pl.Datetime("us")
 
 
@@ -67,8 +69,8 @@ def parse_times(text: pl.Series, zone: str = "UTC") -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        As long as `text`: ``time``, UTC microseconds, finer digits cut off, null where there is none; and ``flag``, null
-        for a plain time, else `EPOCH` or `AMBIGUOUS` (with a time), or ``missing_time``, ``invalid_time`` or
+        As long as `text`: ``time``, UTC microseconds, finer digits cut off, null where there is none; and ``flag``,
+        null for a plain time, else `EPOCH` or `AMBIGUOUS` (with a time), or ``missing_time``, ``invalid_time`` or
         ``nonexistent_time`` (without). Instants before year 1 or after year 9999 are invalid: no database takes them.
 
     Examples
@@ -115,7 +117,7 @@ def parse_times(text: pl.Series, zone: str = "UTC") -> pl.DataFrame:
 
 
 def format_times(time: pl.Expr) -> pl.Expr:
-    """Give the canonical text of instants: ``YYYY-MM-DDTHH:MM:SS[.ffffff]Z``, the fraction only where it is not zero."""
+    """Give the canonical text of instants: ``YYYY-MM-DDTHH:MM:SS[.ffffff]Z``, with a fraction only if it is not 0."""
     return (
         pl.when(time.dt.microsecond() == 0)
         .then(time.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -46,8 +46,8 @@ def type_values(values: pl.DataFrame, zone: str = "UTC") -> pl.DataFrame:
     -----
     A list or map stays one. Else the declared type holds if the text can be read in it, else the native type if it
     can, else the value is the string that it is. Canonical are: integers without leading zeros, within 64 bits;
-    finite floats as the shortest text that reads back as the same number; ``true`` and ``false``; UTC times, the fraction
-    only where it is not zero; compact JSON. Canonical text is a fixed point: typing it again changes nothing.
+    finite floats as the shortest text that reads back as the same number; ``true`` and ``false``; UTC times, the
+    fraction only where it is not zero; compact JSON. Canonical text is a fixed point: typing it again changes nothing.
     """
     written = values.select(pl.col("value").cast(pl.String), pl.col("native").cast(KIND), pl.col("declared").cast(KIND))
     first = pl.when(pl.col("native").is_in(_NESTED)).then("native").otherwise(pl.coalesce("declared", "native"))
@@ -86,8 +86,8 @@ def _read(value: pl.Series, kind: pl.Series, zone: str) -> pl.DataFrame:
     """Read each value as one of its kind; where it is none, ``value`` is null."""
     frame = pl.DataFrame({"text": value, "kind": kind})
     trimmed = pl.col("text").str.strip_chars()
-    canonical = [pl.when(pl.col("kind") == "string").then("text")]
-    number = []
+    canonical: list[pl.Expr] = [pl.when(pl.col("kind") == "string").then("text")]
+    number: list[pl.Expr] = []
     present = set(kind.unique().drop_nulls())
     if "integer" in present:
         integer = pl.when((pl.col("kind") == "integer") & trimmed.str.contains(_INTEGER)).then(trimmed)

@@ -60,9 +60,7 @@ def value_rows(
     repeated = _unite(side, kept)
     if repeated is not None:
         place, again = repeated
-        verdict = verdict.scatter(
-            kept["index"].filter(again), pl.repeat(Reason.DUPLICATE.value, again.sum(), dtype=REASON, eager=True)
-        )
+        verdict = verdict.scatter(kept["index"].filter(again), pl.Series([Reason.DUPLICATE.value], dtype=REASON))
         kept = kept.with_columns(place.alias("index")).filter(~again)
     return _numbered(kept, things["id"]), verdict, used
 
@@ -117,7 +115,7 @@ def _unite(side: Side, kept: pl.DataFrame) -> tuple[pl.Series, pl.Series] | None
     again = ~part.select(
         pl.struct("owner", "name", "time", "value", "value_type", "copy").is_first_distinct()
     ).to_series()
-    place = kept["index"].scatter(part["slot"], pl.int_range(len(part), dtype=kept["index"].dtype, eager=True))
+    place = kept["index"].scatter(part["slot"], pl.int_range(len(part), dtype=pl.UInt32, eager=True))
     return place, pl.repeat(False, len(kept), dtype=pl.Boolean, eager=True).scatter(part["slot"], again)
 
 
