@@ -1,0 +1,256 @@
+"""SQL over the lake: what it gives, and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from pyiceberg.types import LongType
+
+from ocelake.errors import NotFound, QueryRefused
+from ocelake.lake import Lake, PublicationRecord, open_lake
+from ocelake.lake.sql import SqlSession
+from ocelake.ocel.model import frame_schema
+from ocelake.tables import TABLES, TIMESTAMP
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def events(number: int) -> pl.DataFrame:
+    return pl.select(position=pl.int_range(number)).select(
+        event_id="e" + pl.col("position").cast(pl.String),
+        activity=pl.when(pl.col("position") % 2 == 0).then(pl.lit("pay")).otherwise(pl.lit("ship")),
+        time=(START + pl.duration(seconds=pl.col("position"))).cast(TIMESTAMP),
+        sequence=pl.lit(0, pl.Int64),
+        time_ambiguous=pl.lit(False),
+        batch_id=pl.lit("b"),
+        position="position",
+    )
+
+
+def publish(lake: Lake, log_id: str, number: int) -> PublicationRecord:
+    with lake.publication(log_id, "silver") as publication:
+        publication.replace("ocel.events", events(number))
+        publication.replace("ocel.objects", frame_schema("ocel.objects").to_frame())
+        return publication.commit()
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = open_lake(tmp_path_factory.mktemp("lake"))
+    for number in (3, 5):
+        publish(lake, "orders", number)
+    publish(lake, "claims", 2)
+    return lake
+
+
+def test_a_query_sees_every_log_and_pushes_down_what_it_needs(lake: Lake) -> None:
+    found = lake.sql("SELECT log_id, count(*) AS events FROM ocel.events GROUP BY ALL ORDER BY ALL")
+    assert found.rows() == [("claims", 2), ("orders", 5)]
+    plan = lake.sql("EXPLAIN SELECT max(position) FROM ocel.events WHERE log_id = 'orders'")["explain_value"][0]
+    assert "position" in plan
+    assert "activity" not in plan
+    assert "log_id = 'orders'" in plan or "log_id='orders'" in plan
+
+
+def test_the_rows_are_those_of_the_lake(lake: Lake) -> None:
+    found = lake.sql("SELECT * FROM ocel.events WHERE log_id = 'orders' ORDER BY position")
+    assert_frame_equal(found.drop("log_id"), lake.read("ocel.events", "orders"), check_row_order=False)
+    assert found["event_id"].to_list() == [f"e{n}" for n in range(5)]
+
+
+def test_names_need_no_schema_and_no_case(lake: Lake) -> None:
+    assert lake.sql("SELECT count(*) FROM Events").item() == 7
+    assert lake.sql('SELECT count(*) FROM "OCEL"."events" e JOIN objects o ON true').item() == 0
+
+
+def test_every_table_is_there_and_has_its_types_when_it_is_empty(lake: Lake) -> None:
+    listed = lake.sql("SELECT table_schema || '.' || table_name FROM information_schema.tables").to_series()
+    assert set(listed) == {*TABLES, "lake.publications"}
+    for identifier, spec in TABLES.items():
+        expected = {name: dtype for name, dtype in spec.schema.items() if name != "bucket"}
+        assert lake.sql(f"FROM {identifier} LIMIT 0").schema == pl.Schema(expected), identifier
+    assert {"ocel.objects"} <= {f"{s}.{n}" for s, n in lake.sql("SHOW ALL TABLES").select("schema", "name").rows()}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DESCRIBE ocel.events",
+        "SUMMARIZE ocel.events",
+        "SHOW TABLES",
+        "EXPLAIN ANALYZE SELECT 1",
+        "WITH e AS (FROM ocel.events) SELECT count(*) FROM e;",
+        "VALUES (1)",
+        "PIVOT ocel.events ON activity IN ('pay', 'ship') USING count(*) GROUP BY log_id",
+        "SELECT * FROM range(3), unnest([1, 2]) -- a comment; with a semicolon",
+        "SELECT (SELECT max(position) FROM ocel.events) AS a, {'type': 'COPY_QUERY_NODE'} AS b",
+    ],
+)
+def test_queries_that_only_read_are_answered(lake: Lake, query: str) -> None:
+    assert lake.sql(query).height > 0
+
+
+def test_sums_of_whole_numbers_are_whole_numbers_and_intervals_are_durations(lake: Lake) -> None:
+    found = lake.sql(
+        "SELECT sum(position) AS total, sum(position) * 10::HUGEINT ** 30 AS big, max(time) - min(time) AS took,"
+        " min(time) AS first, NULL::INTERVAL AS never, INTERVAL 1 MONTH AS month FROM ocel.events"
+    )
+    assert found.schema["total"] == pl.Int64
+    assert found.row(0)[0] == 11
+    assert found.row(0)[2:] == (timedelta(seconds=4), START, None, timedelta(days=30))
+
+
+def test_two_sums_of_which_one_is_too_large(lake: Lake) -> None:
+    found = lake.sql("SELECT 9223372036854775807::HUGEINT + 1 AS large, 7::HUGEINT AS small")
+    assert [int(value) for value in found.row(0)] == [2**63, 7]
+    assert found.schema["small"] == pl.Int64
+
+
+def test_publications_are_a_table(lake: Lake) -> None:
+    found = lake.sql("SELECT publication_id FROM lake.publications ORDER BY time")["publication_id"].to_list()
+    assert found == ["orders.silver.1", "orders.silver.2", "claims.silver.1"]
+    assert lake.sql("SELECT count(*) FROM publications", as_of="orders.silver.2").item() == 2
+
+
+def test_time_travel(lake: Lake) -> None:
+    count = "SELECT count(*) FROM ocel.events"
+    assert lake.sql(count, as_of="orders.silver.1").item() == 3
+    assert lake.sql(count).item() == 7
+    first = lake.publications().filter(publication_id="orders.silver.2")["time"].item()
+    assert lake.sql(count, as_of=first).item() == 5
+    assert lake.sql(count, as_of=first.isoformat()).item() == 5
+    assert lake.sql(count, as_of="2000-01-01").item() == 0
+    with pytest.raises(NotFound):
+        lake.sql(count, as_of="orders.silver.9")
+
+
+def test_a_new_publication_shows_at_once(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path)
+    publish(lake, "orders", 1)
+    assert lake.sql("SELECT count(*) FROM ocel.events").item() == 1
+    publish(open_lake(tmp_path), "orders", 4)
+    assert lake.sql("SELECT count(*) FROM ocel.events").item() == 4
+    assert lake.sql("SELECT count(*) FROM lake.publications").item() == 2
+
+
+def test_nothing_is_planned_again_while_the_lake_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = open_lake(tmp_path)
+    publish(lake, "orders", 1)
+    planned: list[str] = []
+    plan = lake.plan
+    monkeypatch.setattr(lake, "plan", lambda identifier, **how: planned.append(identifier) or plan(identifier, **how))
+    for _ in range(3):
+        lake.sql("SELECT count(*) FROM ocel.events")
+    assert planned == ["ocel.events"]
+
+
+def test_a_renamed_column_keeps_its_values_and_an_added_one_is_null(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path)
+    publish(lake, "orders", 2)
+    with lake.table("ocel.events").update_schema() as update:
+        update.rename_column("activity", "event_type")
+        update.add_column("cost", LongType())
+    found = lake.sql("SELECT event_id, event_type, cost FROM ocel.events ORDER BY event_id")
+    assert found.rows() == [("e0", "pay", None), ("e1", "ship", None)]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "0 statements"),
+        ("SELECT 1; SELECT 2", "2 statements"),
+        ("SELEC 1", "syntax error"),
+        ("COPY (SELECT 1) TO '{file}'", "COPY"),
+        ("WITH x AS (COPY (SELECT 1) TO '{file}') FROM x", "COPY"),
+        ("EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}'", "not a plain query"),
+        ("EXPLAIN ANALYZE WITH x AS (COPY (SELECT 1) TO '{file}') FROM x", "COPY"),
+        ("SELECT (WITH x AS (INSERT INTO lake.publications FROM lake.publications RETURNING 1) SELECT 1)", "INSERT"),
+        ("DELETE FROM lake.publications", "DELETE"),
+        ("CREATE TABLE t (i INTEGER)", "CREATE"),
+        ("DROP VIEW ocel.events", "DROP"),
+        ("ATTACH '{file}' AS other", "ATTACH"),
+        ("INSTALL httpfs", "LOAD"),
+        ("LOAD json", "LOAD"),
+        ("PRAGMA version", "PRAGMA"),
+        ("SET threads = 1", "SET"),
+        ("USE gold", "SET"),
+        ("CALL pragma_version()", "CALL"),
+        ("PREPARE p AS SELECT 1", "PREPARE"),
+        ("EXPORT DATABASE '{file}'", "EXPORT"),
+        ("PIVOT ocel.events ON activity", "PIVOT"),
+        ("FROM read_text('{secret}')", "read_text"),
+        ("FROM read_csv('/etc/passwd')", "read_csv"),
+        ("FROM system.main.read_blob('/etc/passwd')", "read_blob"),
+        ("SELECT * FROM ocel.events WHERE EXISTS (FROM glob('/*'))", "glob"),
+        ("SELECT 1 ORDER BY (SELECT max(content) FROM read_text('/etc/passwd'))", "read_text"),
+        ("FROM read_parquet('{data}')", "read_parquet"),
+        ("FROM sniff_csv('{secret}')", "sniff_csv"),
+        ("FROM query('FROM read_text(''{secret}'')')", "query"),
+        ("FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))", "json_execute_serialized_sql"),
+        ("FROM '{secret}'", "no table"),
+        ("FROM '{secret}.csv'", "nothing else can be read"),
+        ("FROM 'https://example.com/a.parquet'", "nothing else can be read"),
+        ("SELECT getenv('HOME')", "getenv"),
+        ("FROM local_frame", "no table local_frame"),
+        ("FROM ocel.event", "Do you mean ocel.events?"),
+        ("FROM nowhere.events", "The tables are bronze.batches"),
+        ("SELECT activty FROM ocel.events", "activty"),
+        ("SELECT CAST('x' AS INTEGER)", "Could not convert"),
+    ],
+)
+def test_anything_else_is_refused(lake: Lake, tmp_path: Path, query: str, said: str) -> None:
+    local_frame = pl.DataFrame({"secret": [1]})
+    assert local_frame.height == 1
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    names = {"file": tmp_path / "written", "secret": secret, "data": lake.plan("ocel.events").paths[0]}
+    with pytest.raises(QueryRefused, match=r"(?s)" + said.replace("?", r"\?")) as refused:
+        lake.sql(query.format(**{name: str(place).removeprefix("file://") for name, place in names.items()}))
+    assert refused.value.fix
+    assert not names["file"].exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "FROM read_text('{secret}')",
+        "FROM glob('{secret}')",
+        "COPY (SELECT 1) TO '{secret}'",
+        "ATTACH '{secret}' AS other",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "FROM local_frame",
+        "COPY (SELECT 1) TO 'lake://{secret}'",
+    ],
+)
+def test_the_connection_by_itself_reaches_nothing_else(lake: Lake, tmp_path: Path, statement: str) -> None:
+    local_frame = pl.DataFrame({"secret": [1]})
+    assert local_frame.height == 1
+    (tmp_path / "secret.txt").write_text("secret")
+    connection = duckdb.connect()
+    session = SqlSession(lake, connection)
+    with pytest.raises(duckdb.Error):
+        connection.execute(statement.format(secret=tmp_path / "secret.txt")).fetchall()
+    assert session.query("SELECT count(*) FROM ocel.events").item() == 7
+    connection.close()
+
+
+def test_a_given_connection_is_used_and_left_open(lake: Lake) -> None:
+    with duckdb.connect() as connection:
+        session = SqlSession(lake, connection)
+        assert session.query("SELECT count(*) FROM ocel.events").item() == 7
+        session.close()
+        assert connection.execute("SELECT count(*) FROM ocel.events").fetchall() == [(7,)]
+
+
+def test_a_refused_query_leaves_the_session_usable(lake: Lake) -> None:
+    for _ in range(3):
+        with pytest.raises(QueryRefused):
+            lake.sql("SELECT nothing FROM ocel.events")
+        assert lake.sql("SELECT count(*) FROM ocel.events").item() == 7
