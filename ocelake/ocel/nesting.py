@@ -123,7 +123,10 @@ def _read_side(kind: str, log: RelationalLog, types: dict[str, dict[str, str]], 
     base, parents = (_place_events if is_event else _place_objects)(base, rows)
     edges = log.event_objects() if is_event else log.object_objects()
     source, target = ("ocel_event_id", "ocel_object_id") if is_event else ("ocel_source_id", "ocel_target_id")
-    base, sources = _place_sources(base, edges.frame[source])
+    if "ocel_row" in edges.frame.columns:
+        sources = edges.frame["ocel_row"].to_numpy()
+    else:
+        base, sources = _place_sources(base, edges.frame[source])
     relations = {"object_id": target, "qualifier": "ocel_qualifier", "object_type": "ocel_type"}
     related = edges.frame.select(pl.col(old).alias(new) for new, old in relations.items() if old in edges.frame.columns)
 

@@ -111,7 +111,8 @@ class RelationalLog:
     events, objects : callable
         Read ``(ocel_id, ocel_type, ...)``, a row per event or object; other columns are its time and values.
     event_objects : callable
-        Reads ``(ocel_event_id, ocel_object_id, ocel_qualifier)`` and maybe ``ocel_type``, the object's.
+        Reads ``(ocel_event_id, ocel_object_id, ocel_qualifier)`` and maybe ``ocel_type``, the object's. In place of
+        ``ocel_event_id`` there may be ``ocel_row`` (Int64), the row of `events`.
     object_objects : callable
         Reads ``(ocel_source_id, ocel_target_id, ocel_qualifier)``.
     event_values, object_values : tuple of ValueTable
