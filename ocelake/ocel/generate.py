@@ -1,60 +1,51 @@
 """A seeded order-to-cash log, for the demo, the benchmarks and tests.
 
-`generate` simulates a company for two years: orders with items, products that run out of stock, packages that fail to
-be delivered, customers who pay late. Every step is drawn as whole columns.
+`generate` gives a clean one (`ocelake.ocel.order_to_cash` says what happens in it), `write_demo_log` a file with
+records that are wrong on purpose, so that a first look at the lake is also a look at its quarantine.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
+import orjson
 
 from ocelake.errors import SettingError
+from ocelake.ocel.json_writer import write_json
+from ocelake.ocel.layout import appearing
 from ocelake.ocel.model import Ocel
-from ocelake.ocel.simulation import Column, Integers, Simulation
+from ocelake.ocel.order_to_cash import PERMANENT, simulate
+from ocelake.ocel.reasons import Reason
 
-__all__ = ["generate"]
+__all__ = ["generate", "write_demo_log"]
 
-_HOUR: Final = 3_600
-_DAY: Final = 24 * _HOUR
-_OPENS: Final = 7 * _HOUR
-_CLOSES: Final = 18 * _HOUR
-_START: Final = 19_359  # Monday 2023-01-02, in days since 1970
-_DAYS: Final = 728
-_TERM: Final = 14 * _DAY
 _EVENTS_PER_ORDER: Final = 13.0
 
-_OBJECT_ATTRIBUTES: Final = {
-    "customers": {"credit limit": "integer", "name": "string", "since": "time", "vip": "boolean"},
-    "employees": {"hired": "time", "hourly rate": "float", "name": "string", "role": "string"},
-    "items": {"price": "float", "quantity": "integer"},
-    "orders": {"due": "time", "express": "boolean", "price": "float", "status": "string"},
-    "packages": {"fragile": "boolean", "status": "string", "weight": "float"},
-    "products": {"name": "string", "perishable": "boolean", "price": "float", "shelf": "integer", "weight": "float"},
-}
+_EVENTS: Final = '"events":['
+_OBJECTS: Final = '"objects":['
+_UNDECLARED: Final = {"objectId": "employee-temp", "qualifier": "helper"}
 
-_EVENT_ATTRIBUTES: Final[dict[str, dict[str, str]]] = {
-    "confirm order": {"automatic": "boolean"},
-    "create package": {},
-    "failed delivery": {"attempt": "integer", "reason": "string"},
-    "item out of stock": {},
-    "package delivered": {},
-    "pay order": {"amount": "float", "method": "string"},
-    "payment reminder": {"level": "integer"},
-    "pick item": {"station": "integer"},
-    "place order": {"channel": "string"},
-    "reorder item": {"quantity": "integer"},
-    "repack package": {"reason": "string"},
-    "send package": {"promised": "time"},
-}
-
-_TRADES: Final = np.array(["Bakery", "Books", "Cycles", "Florist", "Garden", "Hotel", "Pharmacy", "School", "Toys"])
-_NAMES: Final = np.array(["Adler", "Bianchi", "Costa", "Dupont", "Evans", "Fischer", "García", "Haas", "Šimić"])
-_FIRST_NAMES: Final = np.array(["Ana", "Ben", "Céline", "Dai", "Ella", "Finn"])
-_ADJECTIVES: Final = np.array(["Basic", "Compact", "Deluxe", "Folding", "Light", "Mini", "Solid", "Travel"])
-_NOUNS: Final = np.array(["Backpack", "Camera", "Desk Lamp", "Kettle", "Keyboard", "Radio", "Speaker", "Tent", "Watch"])
-_ROLES: Final = np.array(["sales", "warehouse", "shipping"])
+# Whole records that no log should hold, and why each is not accepted.
+_BAD_EVENTS: Final[tuple[tuple[object, Reason], ...]] = (
+    ({"id": "no-time-1", "type": "pick item", "relationships": [_UNDECLARED]}, Reason.MISSING_TIME),
+    ({"id": "no-time-2", "type": "pay order", "time": ""}, Reason.MISSING_TIME),
+    ({"id": "feb-30", "type": "pay order", "time": "2024-02-30T09:00:00Z"}, Reason.INVALID_TIME),
+    ({"id": "soon", "type": "pay order", "time": "next Tuesday"}, Reason.INVALID_TIME),
+    ({"type": "pick item", "time": "2023-05-02T09:30:00Z"}, Reason.MISSING_ID),
+    ({"id": "no-type", "time": "2023-05-02T09:30:00Z"}, Reason.MISSING_TYPE),
+    ("line lost in transfer", Reason.MALFORMED),
+)
+_BAD_OBJECTS: Final[tuple[tuple[object, Reason], ...]] = (
+    ({"type": "packages"}, Reason.MISSING_ID),
+    ({"id": "parcel-without-type"}, Reason.MISSING_TYPE),
+    (None, Reason.MALFORMED),
+)
+_LINES_OF: Final = {"copied": 4, "changed": 3, "undeclared": 5}
 
 
 def generate(events: int, seed: int) -> Ocel:
@@ -91,279 +82,111 @@ def generate(events: int, seed: int) -> Ocel:
         )
     orders = int(events / _EVENTS_PER_ORDER * 1.05) + 5
     while True:
-        simulation = _Company(orders, np.random.default_rng(seed)).run()
+        simulation = simulate(orders, seed)
         if simulation.size >= events:
-            return simulation.cut(events, permanent=("customers", "employees", "products"))
+            return simulation.cut(events, PERMANENT)
         orders = orders * 5 // 4 + 1
 
 
-class _Company:
-    """One run of the simulation: what the steps need of each other."""
+def write_demo_log(path: str | os.PathLike[str], events: int, seed: int) -> dict[str, int]:
+    """Write a generated log as OCEL 2.0 JSON, with a few bad records.
 
-    def __init__(self, orders: int, random: np.random.Generator) -> None:
-        self.random = random
-        sizes = 1 + np.minimum(random.poisson(3.0, orders), 11)
-        parcels = 1 + random.binomial(sizes - 1, 0.17)
-        counts = {
-            "customers": 4 + orders // 3,
-            "employees": 6 + orders // 150,
-            "items": int(sizes.sum()),
-            "orders": orders,
-            "packages": int(parcels.sum()),
-            "products": 10 + orders // 60,
-        }
-        self.log = Simulation(counts, _EVENT_ATTRIBUTES, _OBJECT_ATTRIBUTES)
-        self.orders = self.log.codes("orders")
-        self.items = self.log.codes("items")
-        self.packages = self.log.codes("packages")
-        self.customers = self.log.codes("customers")
-        self.products = self.log.codes("products")
-        self.sales, self.warehouse, self.shipping = (
-            self.log.codes("employees")[start :: len(_ROLES)] for start in range(len(_ROLES))
-        )
-        self.order_of_item = np.repeat(np.arange(orders), sizes)
-        self.order_of_package = np.repeat(np.arange(orders), parcels)
-        within = np.arange(len(self.items)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        first_package = np.cumsum(parcels) - parcels
-        self.package_of_item = first_package[self.order_of_item] + within % parcels[self.order_of_item]
+    Added are events without a time, with an impossible one, without id or type; objects without id or type; things that
+    are no records; exact copies of events, and copies that say something else; relations to an object that nothing
+    declares; a value that is null.
 
-    def run(self) -> Simulation:
-        """Let everything happen."""
-        self._arrange()
-        self._sell()
-        self._pick()
-        self._ship()
-        self._collect()
-        self._reprice()
-        return self.log
+    Parameters
+    ----------
+    path : path-like
+        The file, whatever its name.
+    events, seed : int
+        As for `generate`.
 
-    # --- what exists
+    Returns
+    -------
+    dict of str to int
+        Reason code to the number of rows that ``silver.quarantine`` will have for it: a record counts with its
+        relations and values.
 
-    def _arrange(self) -> None:
-        random, log = self.random, self.log
-        placed = _arrivals(len(self.orders), random)
-        self.web = random.random(len(placed)) < 0.7
-        self.placed = np.where(self.web, placed, _working(placed))
-        # One in 50 customers and products is never chosen: objects without events.
-        self.customer = self.customers[_skewed(len(self.customers) * 49 // 50, len(self.orders), 1.4, random)]
-        self.product = self.products[_skewed(len(self.products) * 49 // 50, len(self.items), 1.8, random)]
-        self.seller = random.choice(self.sales, len(self.orders))
-
-        list_price = np.round(random.lognormal(3.6, 0.8, len(self.products)) + 1, 2)
-        product = self.product - self.products[0]
-        quantity = random.geometric(0.6, len(self.items))
-        price = np.round(list_price[product] * quantity, 2)
-        self.total = np.round(np.bincount(self.order_of_item, price, len(self.orders)), 2)
-        self.list_price = list_price
-
-        log.value("items", "price", self.items, price)
-        log.value("items", "quantity", self.items, quantity)
-        log.value("orders", "price", self.orders, self.total)
-        log.value("orders", "express", self.orders, random.random(len(self.orders)) < 0.15)
-        log.value("orders", "due", self.orders, self.placed + _TERM)
-        log.value("orders", "status", self.orders, np.full(len(self.orders), "open"))
-        weight = np.round(random.lognormal(-0.3, 0.9, len(self.products)) + 0.05, 3)
-        self.weight = np.round(np.bincount(self.package_of_item, weight[product] * quantity, len(self.packages)), 3)
-        log.value("packages", "weight", self.packages, self.weight)
-        log.value("packages", "fragile", self.packages, random.random(len(self.packages)) < 0.2)
-        log.value("packages", "status", self.packages, np.full(len(self.packages), "packed"))
-        self._master_data(list_price, weight)
-
-        item_orders = self.orders[self.order_of_item]
-        log.link(item_orders, self.items, "comprises")
-        log.link(self.items, self.product, "is a")
-        log.link(self.packages[self.package_of_item], self.items, "contains")
-        log.link(self.customer, self.orders, "places")
-        log.link(self.packages, self.orders[self.order_of_package], "ships")
-        log.link(self.customers, random.choice(self.sales, len(self.customers)), "is advised by")
-
-    def _master_data(self, list_price: Column, weight: Column) -> None:
-        random, log = self.random, self.log
-        many = len(self.customers)
-        log.value("customers", "name", self.customers, _names(_NAMES, _TRADES, many, random))
-        log.value("customers", "credit limit", self.customers, 500 * random.integers(1, 40, many))
-        log.value("customers", "vip", self.customers, random.random(many) < 0.1)
-        log.value("customers", "since", self.customers, (_START - random.integers(1, 4_000, many)) * _DAY)
-        employees = log.codes("employees")
-        many = len(employees)
-        log.value("employees", "name", employees, _names(_FIRST_NAMES, _NAMES, many, random))
-        log.value("employees", "role", employees, np.resize(_ROLES, many))
-        log.value("employees", "hired", employees, (_START - random.integers(1, 6_000, many)) * _DAY + 9 * _HOUR)
-        log.value("employees", "hourly rate", employees, np.round(random.uniform(15, 45, many), 1))
-        many = len(self.products)
-        log.value("products", "name", self.products, _names(_ADJECTIVES, _NOUNS, many, random))
-        log.value("products", "price", self.products, list_price)
-        log.value("products", "weight", self.products, weight)
-        log.value("products", "shelf", self.products, random.integers(1, 200, many))
-        log.value("products", "perishable", self.products, random.random(many) < 0.1)
-
-    # --- what happens
-
-    def _sell(self) -> None:
-        random, log = self.random, self.log
-        channel = np.where(self.web, "web", random.choice(["phone", "mail", "fair"], len(self.orders)))
-        place = log.happen("place order", self.placed, {"channel": channel})
-        log.relate(place, self.orders, "order")
-        log.relate(place, self.customer, "customer")
-        log.relate(place[self.order_of_item], self.items, "item")
-        log.relate(place[self.order_of_item], self.product, "product")
-        called = ~self.web
-        log.relate(place[called], self.seller[called], "sales person")
-
-        # Small web orders are confirmed by the shop itself, in the same second.
-        automatic = self.web & (self.total < 150)
-        later = _working(self.placed + self._wait(2 * _HOUR, 1.0, len(self.orders)))
-        self.confirmed = np.where(automatic, self.placed, later)
-        confirm = log.happen("confirm order", self.confirmed, {"automatic": automatic})
-        log.relate(confirm, self.orders, "order")
-        log.relate(confirm[self.order_of_item], self.items, "item")
-        log.relate(confirm[~automatic], self.seller[~automatic], "sales person")
-        # Who sells for much also approves it: two qualifiers for one pair.
-        large = ~automatic & (self.total > 400)
-        log.relate(confirm[large], self.seller[large], "approver")
-        log.value("orders", "status", self.orders, np.full(len(self.orders), "confirmed"), self.confirmed)
-
-    def _pick(self) -> None:
-        random, log = self.random, self.log
-        ready = self.confirmed[self.order_of_item]
-        waiting = np.arange(len(self.items))
-        for share in (0.13, 0.3, 0.3):
-            waiting = waiting[random.random(len(waiting)) < share]
-            missed = _working(ready[waiting] + self._wait(3 * _HOUR, 0.8, len(waiting)))
-            missing = log.happen("item out of stock", missed)
-            log.relate(missing, self.items[waiting], "item")
-            log.relate(missing, self.product[waiting], "product")
-            bought = _working(missed + self._wait(_DAY, 0.7, len(waiting)))
-            reorder = log.happen("reorder item", bought, {"quantity": 10 * random.integers(1, 10, len(waiting))})
-            log.relate(reorder, self.items[waiting], "item")
-            log.relate(reorder, self.product[waiting], "product")
-            log.relate(reorder, random.choice(self.warehouse, len(waiting)), "buyer")
-            ready[waiting] = _working(bought + self._wait(4 * _DAY, 0.6, len(waiting)))
-        wrong = np.arange(len(self.items))
-        for share in (1.0, 0.04):  # the wrong thing is picked now and then, and the item once more
-            wrong = wrong[random.random(len(wrong)) < share]
-            time = _working(ready[wrong] + self._wait(5 * _HOUR, 0.9, len(wrong)))
-            time -= np.where(random.random(len(wrong)) < 0.3, time % 60, 0)  # hand-held scanners know minutes only
-            time = np.maximum(time, ready[wrong])
-            pick = log.happen("pick item", time, {"station": random.integers(1, 13, len(wrong))})
-            log.relate(pick, self.items[wrong], "item")
-            log.relate(pick, self.product[wrong], "product")
-            log.relate(pick, random.choice(self.warehouse, len(wrong)), "picker")
-            ready[wrong] = time
-        self.complete = np.zeros(len(self.packages), np.int64)
-        np.maximum.at(self.complete, self.package_of_item, ready)
-
-    def _ship(self) -> None:
-        random, log = self.random, self.log
-        many = len(self.packages)
-        packer = random.choice(self.warehouse, many)
-        packed = _working(self.complete + self._wait(2 * _HOUR, 0.9, many))
-        create = self._handle("create package", packed, np.arange(many))
-        log.relate(create, self.orders[self.order_of_package], "order")
-        log.relate(create, packer, "packer")
-        checked = random.random(many) < 0.3
-        log.relate(create[checked], packer[checked], "checker")
-
-        damaged = np.flatnonzero(random.random(many) < 0.05)
-        time = _working(packed[damaged] + self._wait(4 * _HOUR, 0.5, len(damaged)))
-        reason = random.choice(["box too small", "damaged", "item missing"], len(damaged))
-        repack = self._handle("repack package", time, damaged, {"reason": reason})
-        log.relate(repack, packer[damaged], "packer")
-        packed[damaged] = time
-        heavier = np.round(self.weight[damaged] + 0.15, 3)
-        log.value("packages", "weight", self.packages[damaged], heavier, time)
-
-        sent = _working(packed + self._wait(8 * _HOUR, 0.7, many))
-        send = self._handle("send package", sent, np.arange(many), {"promised": sent + 2 * _DAY})
-        log.relate(send, random.choice(self.shipping, many), "shipper")
-
-        driver = random.choice(self.shipping, many)
-        trying, tried = np.arange(many), sent.copy()
-        for attempt, share in enumerate((0.14, 0.4, 0.4), start=1):
-            trying = trying[random.random(len(trying)) < share]
-            tried[trying] = _working(tried[trying] + self._wait(_DAY, 0.3, len(trying)))
-            reason = random.choice(["address not found", "nobody at home", "refused"], len(trying))
-            values: dict[str, Column] = {"attempt": np.full(len(trying), attempt), "reason": reason}
-            failed = self._handle("failed delivery", tried[trying], trying, values)
-            log.relate(failed, driver[trying], "driver")
-        self.arrived = _working(tried + self._wait(1.2 * _DAY, 0.4, many))
-        deliver = self._handle("package delivered", self.arrived, np.arange(many))
-        log.relate(deliver, self.orders[self.order_of_package], "order")
-        log.relate(deliver, self.customer[self.order_of_package], "recipient")
-        log.relate(deliver, driver, "driver")
-        log.value("packages", "status", self.packages, np.full(many, "delivered"), self.arrived)
-
-    def _handle(
-        self, activity: str, time: Integers, packages: Integers, values: dict[str, Column] | None = None
-    ) -> Integers:
-        """Something is done with each of the packages, and with what is in it."""
-        events = self.log.happen(activity, time, values)
-        self.log.relate(events, self.packages[packages], "package")
-        event_of = np.full(len(self.packages), -1)
-        event_of[packages] = events
-        touched = event_of[self.package_of_item]
-        self.log.relate(touched[touched >= 0], self.items[touched >= 0], "item")
-        return events
-
-    def _collect(self) -> None:
-        random, log = self.random, self.log
-        paid = self.placed + self._wait(9 * _DAY, 0.7, len(self.orders))
-        paid = np.maximum(np.where(random.random(len(paid)) < 0.6, _working(paid), paid), self.confirmed)
-        for level in (1, 2, 3):
-            # Reminders are sent by one nightly run: many events at the same time.
-            sent = (self.placed + level * _TERM) // _DAY * _DAY + _DAY + 6 * _HOUR
-            late = np.flatnonzero(sent < paid)
-            remind = log.happen("payment reminder", sent[late], {"level": np.full(len(late), level)})
-            log.relate(remind, self.orders[late], "order")
-            log.relate(remind, self.customer[late], "customer")
-        paying = np.flatnonzero(random.random(len(paid)) < 0.985)
-        method = random.choice(["card", "direct debit", "transfer"], len(paying), p=[0.5, 0.2, 0.3])
-        pay = log.happen("pay order", paid[paying], {"amount": self.total[paying], "method": method})
-        log.relate(pay, self.orders[paying], "order")
-        log.relate(pay, self.customer[paying], "payer")
-        log.value("orders", "status", self.orders[paying], np.full(len(paying), "paid"), paid[paying])
-
-    def _reprice(self) -> None:
-        """Products become dearer, and cheaper again, at midnight of some days."""
-        many = len(self.products)
-        price = self.list_price
-        for quarter in range(8):
-            day = _START + quarter * (_DAYS // 8) + self.random.integers(1, _DAYS // 8, many)
-            price = np.round(price * self.random.normal(1.01, 0.05, many).clip(0.8, 1.25), 2)
-            self.log.value("products", "price", self.products, price, day * _DAY)
-
-    def _wait(self, median: float, sigma: float, size: int) -> Integers:
-        """Draw durations in seconds."""
-        seconds: Integers = self.random.lognormal(np.log(median), sigma, size).astype(np.int64)
-        return seconds
+    Raises
+    ------
+    SettingError
+        Where such a log cannot be generated.
+    ExportRefused
+        Where the file cannot be written.
+    """
+    target = Path(path)
+    ocel = generate(events, seed)
+    chosen = np.random.default_rng(seed).permutation(events)
+    bounds = np.cumsum([0, *_LINES_OF.values()])
+    role = {
+        int(number): name
+        for name, first, end in zip(_LINES_OF, bounds, bounds[1:], strict=False)
+        for number in chosen[first:end]
+    }
+    expected: Counter[str] = Counter()
+    with appearing(target) as part:
+        clean = part.with_suffix(".clean")
+        try:
+            write_json(ocel, clean)
+            with clean.open("rb") as source, part.open("wb") as stream:
+                stream.writelines(_spoil(source, role, expected))
+        finally:
+            clean.unlink(missing_ok=True)
+    return {str(reason): count for reason, count in sorted(expected.items())}
 
 
-def _arrivals(size: int, random: np.random.Generator) -> Integers:
-    """Draw times at which orders come in: fewer at weekends and in summer, more before Christmas."""
-    day = np.arange(_DAYS)
-    weight = np.where(day % 7 >= 5, 0.35, 1.0) * (1 + 0.25 * np.cos(2 * np.pi * (day % 364 - 340) / 364))
-    weight *= 1 + 0.6 * ((day % 364 > 320) & (day % 364 < 352))
-    days = random.choice(day, size, p=weight / weight.sum())
-    hours = 6 + 16 * random.beta(2.2, 2.6, size)
-    return np.sort((_START + days) * _DAY + (hours * _HOUR).astype(np.int64))
+def _spoil(lines: Iterable[bytes], role: Mapping[int, str], expected: Counter[str]) -> Iterable[bytes]:
+    """Pass the lines of a log on, one record each, with bad records among them; count what is wrong."""
+    number = -1
+    for line in lines:
+        yield line
+        if line.rstrip().endswith(_EVENTS.encode()):
+            yield from _bad_lines(_BAD_EVENTS, expected)
+            number = 0
+            break
+    for line in lines:
+        if number not in role or not line.startswith(b"{"):
+            yield line
+        else:
+            yield from _bad_copies(line, role[number], expected)
+        number += 1
+        if line.rstrip().endswith(_OBJECTS.encode()):
+            yield from _bad_lines(_BAD_OBJECTS, expected)
+            null = {"name": "status", "time": "2023-05-02T09:30:00Z", "value": None}
+            yield _line({"id": "order-void", "type": "orders", "attributes": [null]})
+            expected[Reason.NULL_VALUE] += 1
 
 
-def _working(time: Integers) -> Integers:
-    """Move times outside of working hours to the first hour of the next working day."""
-    day, second = time // _DAY, time % _DAY
-    weekday = (day - _START) % 7
-    late = (second >= _CLOSES) | (weekday >= 5)
-    free = late | (second < _OPENS)
-    day = day + late
-    day = day + np.where((day - _START) % 7 >= 5, 7 - (day - _START) % 7, 0)
-    return np.where(free, day * _DAY + _OPENS + second * 7 % _HOUR, time)
+def _bad_lines(records: Iterable[tuple[object, Reason]], expected: Counter[str]) -> Iterable[bytes]:
+    for record, why in records:
+        expected[why] += _things(record)
+        yield _line(record)
 
 
-def _skewed(most: int, size: int, power: float, random: np.random.Generator) -> Integers:
-    """Draw indices below ``most``, small ones more often."""
-    indices: Integers = (max(1, most) * random.random(size) ** power).astype(np.int64)
-    return indices
+def _bad_copies(line: bytes, role: str, expected: Counter[str]) -> Iterable[bytes]:
+    """Give an event's line, and what is wrong about it."""
+    record: dict[str, Any] = orjson.loads(line.rstrip().removesuffix(b","))
+    if role == "undeclared":
+        expected[Reason.UNDECLARED_OBJECT] += 1
+        record["relationships"].append(_UNDECLARED)
+        yield _line(record, like=line)
+        return
+    # Of two different copies the one with the greater hash is kept: either loses as many things.
+    expected[Reason.DUPLICATE if role == "copied" else Reason.SUPERSEDED] += _things(record)
+    yield _line(record)
+    if role == "changed":
+        record["time"] = record["time"].replace("Z", ".5Z")
+    yield _line(record, like=line)
 
 
-def _names(first: Column, second: Column, size: int, random: np.random.Generator) -> Column:
-    return np.char.add(np.char.add(random.choice(first, size), " "), random.choice(second, size))
+def _things(record: object) -> int:
+    """Count a record with its relations and values."""
+    if not isinstance(record, dict):
+        return 1
+    return 1 + len(record.get("relationships", ())) + len(record.get("attributes", ()))
+
+
+def _line(record: object, like: bytes = b",\n") -> bytes:
+    """Write a record as a line; ``like`` the line whose place it takes, the last of its list has no comma."""
+    return orjson.dumps(record) + (b",\n" if like.rstrip().endswith(b",") else b"\n")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import orjson
 import polars as pl
 
-from ocelake.ocel.layout import INITIAL, Grouped, appearing, chunks, event_values, joined, object_values, put
+from ocelake.ocel.layout import INITIAL, Markup, appearing, event_values, object_values, put, put_records
 from ocelake.ocel.model import Ocel
 from ocelake.ocel.times import format_times
 
@@ -49,12 +49,13 @@ def write_json(ocel: Ocel, path: Path) -> None:
         put(stream, '{\n"eventTypes":' + _types(ocel.event_types, ocel.event_type_attributes, "activity"))
         put(stream, ',\n"objectTypes":' + _types(ocel.object_types, ocel.object_type_attributes, "object_type"))
         put(stream, ',\n"events":[')
-        heads = ocel.events.select("event_id", type="activity", time="time")
-        _put_records(stream, heads, event_values(ocel), ocel.event_objects, "event_id", "object_id")
-        put(stream, '],\n"objects":[')
-        heads = ocel.objects.select("object_id", type="object_type")
-        _put_records(stream, heads, object_values(ocel), ocel.object_objects, "source_id", "target_id")
-        put(stream, "]\n}\n")
+        events = ocel.events.select("event_id", type="activity", time="time")
+        put_records(stream, _markup(events, "object_id"), events, event_values(ocel), ocel.event_objects)
+        put(stream, '\n],\n"objects":[')
+        objects = ocel.objects.select("object_id", type="object_type")
+        links = ocel.object_objects.rename({"source_id": "object_id"})
+        put_records(stream, _markup(objects, "target_id"), objects, object_values(ocel), links)
+        put(stream, "\n]\n}\n")
 
 
 def _types(types: pl.DataFrame, attributes: pl.DataFrame, by: str) -> str:
@@ -64,25 +65,10 @@ def _types(types: pl.DataFrame, attributes: pl.DataFrame, by: str) -> str:
     return orjson.dumps(list(content.values())).decode()
 
 
-def _put_records(
-    stream: IO[bytes], heads: pl.DataFrame, values: pl.DataFrame, relations: pl.DataFrame, source: str, target: str
-) -> None:
-    ids = heads.to_series(0)
-    values_of = Grouped.under(ids, values, heads.columns[0])
-    relations_of = Grouped.under(ids, relations.select(source, target, "qualifier"), source)
-    for first, end in chunks(len(ids)):
-        head = heads[first:end].with_columns(record=pl.int_range(first, end, dtype=pl.UInt32))
-        value = values_of.within(first, end)
-        relation = relations_of.within(first, end)
-        text = joined(
-            (head["record"], head.select(_head(head.columns)).to_series()),
-            (value["record"], value.select(_value("time" in value.columns)).to_series()),
-            (head["record"], pl.repeat('],"relationships":[', head.height, eager=True)),
-            (relation["record"], relation.select(_relation(target)).to_series()),
-            (head["record"], pl.repeat("]}", head.height, eager=True)),
-        )
-        put(stream, text)
-    put(stream, "\n")
+def _markup(heads: pl.DataFrame, target: str) -> Markup:
+    """Events have their time in the head, objects in their values."""
+    timed = "time" in heads.columns
+    return Markup(_head(heads.columns[0], timed), _value(not timed), '],"relationships":[', _relation(target), "]}")
 
 
 def _quoted(column: str) -> pl.Expr:
@@ -94,14 +80,14 @@ def _comma() -> pl.Expr:
     return pl.when("starts").then(pl.lit("")).otherwise(pl.lit(","))
 
 
-def _head(columns: list[str]) -> pl.Expr:
+def _head(identifier: str, timed: bool) -> pl.Expr:
     parts = [
         pl.when(pl.col("record") == 0).then(pl.lit('\n{"id":')).otherwise(pl.lit(',\n{"id":')),
-        _quoted(columns[0]),
+        _quoted(identifier),
         pl.lit(',"type":'),
         _quoted("type"),
     ]
-    if "time" in columns:
+    if timed:
         parts += [pl.lit(',"time":"'), format_times(pl.col("time")), pl.lit('"')]
     return pl.concat_str(*parts, pl.lit(',"attributes":['))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, TypeAlias
+from typing import IO, Final
 from uuid import uuid4
 
 import numpy as np
@@ -23,12 +23,13 @@ from ocelake.ocel.model import Ocel
 __all__ = [
     "INITIAL",
     "Grouped",
+    "Markup",
     "appearing",
     "chunks",
     "event_values",
-    "joined",
     "object_values",
     "put",
+    "put_records",
     "refuse_text",
 ]
 
@@ -36,9 +37,6 @@ INITIAL: Final = "1970-01-01T00:00:00Z"
 """How OCEL 2.0 writes that a value holds from the start."""
 
 _CHUNK: Final = 50_000
-
-Pieces: TypeAlias = tuple[pl.Series, pl.Series]
-"""Numbers of records, ascending, and the piece of text beside each."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +132,56 @@ def chunks(records: int) -> Iterator[tuple[int, int]]:
         yield first, min(records, first + _CHUNK)
 
 
-def joined(*pieces: Pieces) -> pl.Series:
-    """Put the pieces of each record in order: the records by number, a record's pieces as the arguments come."""
-    frames = [pl.DataFrame({"record": record.cast(pl.UInt32), "text": text}) for record, text in pieces]
-    return pl.concat(frames).sort("record", maintain_order=True)["text"]
+@dataclass(frozen=True)
+class Markup:
+    """How the parts of a record are written.
+
+    Attributes
+    ----------
+    head : Expr
+        Over the record's columns; ``record`` is its number.
+    value, relation : Expr
+        Over the columns of its values and relations; ``starts`` says whether one is the record's first.
+    between, end : str
+        After the values, and after the relations.
+    """
+
+    head: pl.Expr
+    value: pl.Expr
+    between: str
+    relation: pl.Expr
+    end: str
+
+
+def put_records(
+    stream: IO[bytes], markup: Markup, heads: pl.DataFrame, values: pl.DataFrame, relations: pl.DataFrame
+) -> None:
+    """Write records with their values and relations.
+
+    Parameters
+    ----------
+    stream : binary file
+        To write to.
+    markup : Markup
+        How.
+    heads : DataFrame
+        One row per record, in order; the first column is its id.
+    values, relations : DataFrame
+        Under a column of the same name as the id's.
+    """
+    ids = heads.to_series(0)
+    values_of = Grouped.under(ids, values, ids.name)
+    relations_of = Grouped.under(ids, relations, ids.name)
+    for first, end in chunks(len(ids)):
+        head = heads[first:end].with_columns(record=pl.int_range(first, end, dtype=pl.UInt32))
+        parts = [
+            head.select("record", text=markup.head),
+            values_of.within(first, end).select("record", text=markup.value),
+            head.select("record", text=pl.lit(markup.between)),
+            relations_of.within(first, end).select("record", text=markup.relation),
+            head.select("record", text=pl.lit(markup.end)),
+        ]
+        put(stream, pl.concat(parts).sort("record", maintain_order=True)["text"])
 
 
 def put(stream: IO[bytes], text: pl.Series | str) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import polars as pl
 
 from ocelake.ocel.layout import (
     INITIAL,
-    Grouped,
+    Markup,
     appearing,
-    chunks,
     event_values,
-    joined,
     object_values,
     put,
+    put_records,
     refuse_text,
 )
 from ocelake.ocel.model import Ocel
@@ -56,11 +55,12 @@ def write_xml(ocel: Ocel, path: Path) -> None:
         put(stream, _types("object", ocel.object_types, ocel.object_type_attributes, "object_type"))
         put(stream, _types("event", ocel.event_types, ocel.event_type_attributes, "activity"))
         put(stream, "<objects>\n")
-        heads = ocel.objects.select("object_id", type="object_type")
-        _put_records(stream, "object", heads, object_values(ocel), ocel.object_objects, "source_id", "target_id")
+        objects = ocel.objects.select("object_id", type="object_type")
+        links = ocel.object_objects.rename({"source_id": "object_id"})
+        put_records(stream, _markup("object", objects, "target_id"), objects, object_values(ocel), links)
         put(stream, "</objects>\n<events>\n")
-        heads = ocel.events.select("event_id", type="activity", time="time")
-        _put_records(stream, "event", heads, event_values(ocel), ocel.event_objects, "event_id", "object_id")
+        events = ocel.events.select("event_id", type="activity", time="time")
+        put_records(stream, _markup("event", events, "object_id"), events, event_values(ocel), ocel.event_objects)
         put(stream, "</events>\n</log>\n")
 
 
@@ -76,35 +76,16 @@ def _types(kind: str, types: pl.DataFrame, attributes: pl.DataFrame, by: str) ->
     return "\n".join([*lines, f"</{kind}-types>\n"])
 
 
-def _put_records(
-    stream: IO[bytes],
-    kind: str,
-    heads: pl.DataFrame,
-    values: pl.DataFrame,
-    relations: pl.DataFrame,
-    source: str,
-    target: str,
-) -> None:
-    ids = heads.to_series(0)
-    values_of = Grouped.under(ids, values, heads.columns[0])
-    relations_of = Grouped.under(ids, relations.select(source, target, "qualifier"), source)
-    for first, end in chunks(len(ids)):
-        head = heads[first:end].with_columns(record=pl.int_range(first, end, dtype=pl.UInt32))
-        value = values_of.within(first, end)
-        relation = relations_of.within(first, end)
-        text = joined(
-            (head["record"], head.select(_head(kind, head.columns)).to_series()),
-            (value["record"], value.select(_value("time" in value.columns)).to_series()),
-            (head["record"], pl.repeat("</attributes><objects>", head.height, eager=True)),
-            (relation["record"], relation.select(_relation(target)).to_series()),
-            (head["record"], pl.repeat(f"</objects></{kind}>\n", head.height, eager=True)),
-        )
-        put(stream, text)
+def _markup(kind: str, heads: pl.DataFrame, target: str) -> Markup:
+    """Events have their time in the head, objects in their values."""
+    timed = "time" in heads.columns
+    head = _head(kind, heads.columns[0], timed)
+    return Markup(head, _value(not timed), "</attributes><objects>", _relation(target), f"</objects></{kind}>\n")
 
 
-def _head(kind: str, columns: list[str]) -> pl.Expr:
-    parts = [pl.lit(f'<{kind} id="'), _escaped(columns[0]), pl.lit('" type="'), _escaped("type")]
-    if "time" in columns:
+def _head(kind: str, identifier: str, timed: bool) -> pl.Expr:
+    parts = [pl.lit(f'<{kind} id="'), _escaped(identifier), pl.lit('" type="'), _escaped("type")]
+    if timed:
         parts += [pl.lit('" time="'), format_times(pl.col("time"))]
     return pl.concat_str(*parts, pl.lit('"><attributes>'))
 
