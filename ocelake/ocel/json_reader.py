@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from duckdb import DuckDBPyConnection
 
 from ocelake.errors import LogRefused
 from ocelake.ocel.input import Input
@@ -40,6 +41,9 @@ from ocelake.ocel.values import value_type
 __all__ = ["read_ocel1_json", "read_ocel2_json"]
 
 _WORKERS: Final = 2
+_FEW: Final = 256
+"""Up to so many records are read one by one: that takes less time than to set up the engine."""
+
 _BETWEEN: Final = b", \t\r\n"
 _IS_BETWEEN: Final = np.isin(np.arange(256), np.frombuffer(_BETWEEN, np.uint8))
 
@@ -65,7 +69,10 @@ class _Header:
         if member.text is None:
             self.metadata[f"ignored:key:{member.key}"] = "not read"
             return
-        self.metadata[member.key] = _plain(member.text)
+        try:
+            self.metadata[member.key] = _plain(parse(member.text))
+        except (ValueError, TypeError, RecursionError):
+            self.metadata[f"ignored:key:{member.key}"] = "not readable"
 
     def finish(self) -> Declarations:
         return Declarations(self.types["event"], self.types["object"], self.metadata)
@@ -95,14 +102,16 @@ def read_ocel2_json(source: Input, *, block: int = BLOCK) -> ReaderOutput:
     engines = local()
 
     def read(chunk: Elements) -> Records:
+        kind, careful = (EVENT, ocel2_event) if chunk.key == "events" else (OBJECT, ocel2_object)
+        if len(chunk.starts) <= _FEW or not (_only_commas(chunk) and _is_utf8(chunk.text)):
+            return _as_records(kind, _frame(list(_careful(chunk, careful)), kind))
         if not hasattr(engines, "connection"):
             engines.connection = connect()
-        kind, careful = (EVENT, ocel2_event) if chunk.key == "events" else (OBJECT, ocel2_object)
-        return _as_records(kind, _ocel2_chunk(engines.connection, chunk, kind, careful))
+        return _as_records(kind, _ocel2_columns(engines.connection, chunk, kind, careful))
 
     header = _Header()
     kinds = {"eventTypes": "event", "objectTypes": "object"}
-    for part in _run(source, ("events", "objects"), tuple(kinds), read, block):
+    for part in _run(source, ("events", "objects"), (*kinds, "version"), read, block):
         if isinstance(part, Records):
             yield part
         elif part.key in kinds and part.text is not None:
@@ -197,9 +206,10 @@ def _torn(source: Input, torn: Torn, events: int, objects: int) -> Records:
     return _as_records(OBJECT, _frame([row], OBJECT, objects)) if in_objects else Records(_frame([row], EVENT, events))
 
 
-def _ocel2_chunk(connection: Any, chunk: Elements, kind: RecordKind, careful: Callable[[bytes], Row]) -> pl.DataFrame:
-    if not (len(chunk.starts) and _only_commas(chunk) and _is_utf8(chunk.text)):
-        return _frame(list(_careful(chunk, careful)), kind)
+def _ocel2_columns(
+    connection: DuckDBPyConnection, chunk: Elements, kind: RecordKind, careful: Callable[[bytes], Row]
+) -> pl.DataFrame:
+    """Read a chunk of records in columns, and those that these do not hold one by one."""
     frame, whole = read_columns(connection, chunk, kind)
     if whole.all():
         return frame
@@ -267,9 +277,7 @@ def _ocel1_global(header: _Header, key: str, text: bytes) -> None:
             for declared in value:
                 header.types["object"].setdefault(text_of(declared), {})
         elif key == "ocel:global-log":
-            # Some write the version as a list of one.
-            single = value[0] if isinstance(value, list) and len(value) == 1 else value
-            header.metadata[name.removeprefix("ocel:")] = text_of(single)
+            header.metadata[name.removeprefix("ocel:")] = _plain(value)
         else:
             header.metadata[f"{key.removeprefix('ocel:')}:{name}"] = text_of(value)
 
@@ -296,8 +304,8 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _plain(text: bytes) -> str:
-    value = parse(text)
+def _plain(value: Any) -> str:
+    """Give a header value as text; some write the version as a list of one."""
     return text_of(value[0] if isinstance(value, list) and len(value) == 1 else value)
 
 

@@ -162,7 +162,7 @@ def parse_types(text: bytes) -> dict[str, dict[str, str]]:
             pairs = attributes.members if isinstance(attributes, _Map) else []
             types.setdefault(name, {}).update({attribute: text_of(kind) for attribute, kind in pairs})
         return types
-    for entry in value if isinstance(value, list) else []:
+    for entry in _list(value):
         (name, attributes), _ = entry.take("name", "attributes") if isinstance(entry, _Map) else ([entry, None], False)
         if not isinstance(name, str):
             continue
