@@ -157,7 +157,8 @@ class SliceWriter:
         if not is_sorted(frame, self._sort):
             frame = frame.sort(self._sort)
         for bucket, part in self._split(frame):
-            for piece in part.iter_slices(_ROW_GROUP_ROWS):
+            groups = max(1, part.height // _ROW_GROUP_ROWS)
+            for piece in part.iter_slices(max(1, -(-part.height // groups))):
                 file = self._open.get(bucket)
                 if file is None:
                     file = self._open[bucket] = _OpenFile(self._table, self._schema, self._partition(bucket))
@@ -213,6 +214,7 @@ class _OpenFile:
         self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
 
     def abort(self) -> None:
+        self._writer.close()
         self._stream.close()
 
     def close(self) -> DataFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,6 +97,9 @@ def scan_table(
 def _snapshot(table: Table, snapshot_id: int | None, rows: pl.Expr | None) -> pl.LazyFrame | None:
     if snapshot_id is None:
         return None
+    # Polars would else warn at each scan that an optional planner is missing, or use it where it is installed; that one
+    # reads the metadata file, and does not see the snapshot that `_table_at` chose.
+    os.environ.setdefault("POLARS_ICEBERG_PLANNER", "pyiceberg")
     frame = pl.scan_iceberg(_table_at(table, snapshot_id))
     return frame if rows is None else frame.filter(rows)
 
@@ -109,4 +113,5 @@ def _table_at(table: Table, snapshot_id: int) -> Table:
         return table
     main = SnapshotRef.model_validate({"snapshot-id": snapshot_id, "type": SnapshotRefType.BRANCH})
     metadata = table.metadata.model_copy(update={"current_snapshot_id": snapshot_id, "refs": {MAIN_BRANCH: main}})
-    return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog)
+    # No metadata file says this, so none is named.
+    return Table(table.name(), metadata, "", table.io, table.catalog)
