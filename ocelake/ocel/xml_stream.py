@@ -246,9 +246,9 @@ class Walker:
 class _Utf8:
     """The source's text as UTF-8 bytes, whatever its encoding."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, block: int) -> None:
         self._stream, self._name = stream, name
-        self._head = stream.read(1 << 16)
+        self._head = stream.read(max(block, 256))
         encoding = self._told(self._head)
         self._decoder = None if encoding is None else codecs.getincrementaldecoder(encoding)()
 
@@ -301,7 +301,7 @@ def walk(source: Input, walker: Walker, block: int = BLOCK) -> Iterator[None]:
         elements nested too deep, and single tags of more than 256 MB.
     """
     with source.stream() as stream:
-        yield from _Walk(_Utf8(stream, source.name), walker, block).run()
+        yield from _Walk(_Utf8(stream, source.name, block), walker, block).run()
 
 
 class _Walk:
@@ -389,10 +389,9 @@ class _Walk:
         found = max(place - self._offset, 0)
         start = walker.mark
         if start is None:
-            tag = piece.rfind(b"<", 0, found + 1)
-            if piece.startswith(b"</", tag):
-                tag = piece.find(b">", tag) + 1
-            start = self._offset + max(tag, 0)
+            # Between two records: from where the tag at fault begins, or else from the end of the one before.
+            tag = max(piece.rfind(b"<", 0, found + 1), piece.rfind(b">", 0, found) + 1, 0)
+            start = self._offset + tag
         if start < self._offset:
             self._raw = self._kept[start - self._kept_at :]
             piece_start = 0
