@@ -7,14 +7,14 @@ after a record that is not well formed. What the elements mean is the readers' b
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 from xml.parsers import expat
 
 from ocelake.errors import LogRefused
 from ocelake.ocel.input import Input
+from ocelake.ocel.xml_encoding import Utf8Text
 
 __all__ = ["BLOCK", "DEPTH", "RAW", "Grammar", "Walker", "walk"]
 
@@ -32,22 +32,6 @@ RAW: Final = 1 << 20
 
 _TOKEN: Final = 1 << 28
 _NEVER: Final = re.compile(rb"(?!)")
-_ENCODINGS: Final = re.compile(
-    r"utf[-_]?(8|16|32)([-_]?(le|be))?|us-ascii|ascii|latin-?1|iso[-_]?8859[-_]?\d{1,2}|(windows-|cp)\d{3,4}|koi8-[rtu]"
-    r"|gb2312|gbk|gb18030|big5|shift_jis|euc[-_](jp|kr)|mac-?roman",
-    re.IGNORECASE,
-)
-_DECLARED: Final = re.compile(rb"\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
-_MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-    (b"<\x00\x00\x00", "utf-32-le"),
-    (b"\x00\x00\x00<", "utf-32-be"),
-    (b"<\x00", "utf-16-le"),
-    (b"\x00<", "utf-16-be"),
-)
 
 
 class Walker:
@@ -243,50 +227,6 @@ class Walker:
         self.refuse("The XML declares entities; they are never expanded.", "Write out what they stand for.")
 
 
-class _Utf8:
-    """The source's text as UTF-8 bytes, whatever its encoding."""
-
-    def __init__(self, stream: BinaryIO, name: str, block: int) -> None:
-        self._stream, self._name = stream, name
-        self._head = stream.read(max(block, 256))
-        encoding = self._told(self._head)
-        self._decoder = None if encoding is None else codecs.getincrementaldecoder(encoding)()
-
-    def _told(self, head: bytes) -> str | None:
-        for mark, encoding in _MARKS:
-            if head.startswith(mark):
-                return encoding
-        declared = _DECLARED.match(head.removeprefix(codecs.BOM_UTF8))
-        name = declared[1].decode("latin-1").strip() if declared else "utf-8"
-        # What reads as ASCII up to here is no UTF-16, whatever it declares: writers of text in memory get that wrong.
-        if re.fullmatch(r"utf[-_]?(8|16|32)([-_]?(le|be))?", name, re.IGNORECASE):
-            return None
-        try:
-            if _ENCODINGS.fullmatch(name):
-                codecs.lookup(name)
-                return name
-        except LookupError:
-            pass
-        raise LogRefused(
-            f"The XML is declared to be in the encoding {name!r}, which is not known.",
-            where=self._name,
-            fix="Save it as UTF-8.",
-        )
-
-    def read(self, size: int) -> bytes:
-        data, self._head = (self._head, b"") if self._head else (self._stream.read(size), b"")
-        if self._decoder is None:
-            return data
-        try:
-            text = self._decoder.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            raise LogRefused(
-                f"The XML is not in its encoding: {error.reason}.", where=self._name, fix="Save it as UTF-8."
-            ) from error
-        # An odd cut may leave a block without a whole character; only the end of the file gives no bytes.
-        return text.encode("utf-8", "surrogatepass") if text or not data else self.read(size)
-
-
 def walk(source: Input, walker: Walker, block: int = BLOCK) -> Iterator[None]:
     """Push a document through a walker.
 
@@ -301,13 +241,13 @@ def walk(source: Input, walker: Walker, block: int = BLOCK) -> Iterator[None]:
         elements nested too deep, and single tags of more than 256 MB.
     """
     with source.stream() as stream:
-        yield from _Walk(_Utf8(stream, source.name, block), walker, block).run()
+        yield from _Walk(Utf8Text(stream, source.name, block), walker, block).run()
 
 
 class _Walk:
     """One pass over a document."""
 
-    def __init__(self, text: _Utf8, walker: Walker, block: int) -> None:
+    def __init__(self, text: Utf8Text, walker: Walker, block: int) -> None:
         self._input, self._walker, self._block = text, walker, block
         self._offset = 0  # place in the source of the first byte not handed on
         self._kept, self._kept_at = b"", 0  # text of the open record so far, and its place
