@@ -1,0 +1,115 @@
+"""Fixtures that start real services on the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+_UNPRIVILEGED = ("postgres", "nobody")
+
+
+def postgres_programs() -> Path | None:
+    """Give the folder of PostgreSQL's server programs, where they are installed."""
+    asked = shutil.which("pg_config")
+    folders = [Path(subprocess.check_output([asked, "--bindir"], text=True).strip())] if asked else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "initdb").exists()), None)
+
+
+def free_port() -> int:
+    """Give a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _unprivileged() -> dict[str, str]:
+    """PostgreSQL refuses to run as root: name a user that it may run as."""
+    if os.geteuid() != 0:
+        return {}
+    import pwd
+
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return {"user": next(name for name in _UNPRIVILEGED if name in known)}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A private PostgreSQL server; call it for the address of a new, empty database."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("needs PostgreSQL's server programs (initdb, postgres)")
+    user = _unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="ocelake-pg-"))
+    if user:
+        shutil.chown(folder, user["user"])
+    port = free_port()
+    run = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **user}
+    data = folder / "data"
+    server: subprocess.Popen[bytes] | None = None
+    try:
+        initdb = [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "ocelake",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--locale=C",
+        ]
+        subprocess.run(initdb, check=True, **run)
+        options = ["-c", "fsync=off", "-c", "max_connections=200"]
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data, "-k", folder, "-h", "127.0.0.1", "-p", str(port), *options], **run
+        )
+        _wait(port, server)
+        yield lambda: _new_database(port)
+    finally:
+        if server is not None:
+            server.terminate()
+            server.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        assert server.poll() is None, "PostgreSQL ended at once"
+        try:
+            psycopg2.connect(host="127.0.0.1", port=port, user="ocelake", dbname="postgres").close()
+        except psycopg2.OperationalError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("PostgreSQL does not answer")
+
+
+def _new_database(port: int) -> str:
+    name = f"lake_{uuid4().hex}"
+    connection = psycopg2.connect(host="127.0.0.1", port=port, user="ocelake", dbname="postgres")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return f"postgresql+psycopg2://ocelake@127.0.0.1:{port}/{name}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def catalog_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty SQL catalog, for each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'catalog.db'}"
+    return str(request.getfixturevalue("postgres")())
