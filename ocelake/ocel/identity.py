@@ -43,9 +43,8 @@ def settle(side: Side, declarations: pl.DataFrame, zone: str) -> pl.Series:
     content = _content(side, contested["row"], declarations, zone)
     digest = pl.Series("digest", [hashlib.sha256(text.encode()).hexdigest() for text in content], dtype=pl.String)
     # The least version there is stands for none.
-    version = pl.col("version").fill_null(-(2**63)).max().over("id", "digest")
-    contested = contested.with_columns(digest).with_columns(
-        version=version, first=pl.col("row").min().over("id", "digest")
+    contested = contested.with_columns(digest, pl.col("version").fill_null(-(2**63))).with_columns(
+        first=pl.col("row").min().over("id", "digest")
     )
     greatest = contested.sort("version", "digest").group_by("id").agg(winner=pl.col("digest").last())
     contested = contested.join(greatest, on="id", maintain_order="left").with_columns(

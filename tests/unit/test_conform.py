@@ -297,14 +297,16 @@ def test_infer_creates_what_is_named() -> None:
     assert balanced(result)
 
 
-def test_what_several_records_tell_of_one_object_is_united() -> None:
+@pytest.mark.parametrize("second", ["b2", "b4"])
+def test_what_several_records_tell_of_one_object_is_united(second: str) -> None:
     records = {
         "b1": [thing("1", [("2", "of")], [("c", "1"), ("c", "1")]), thing("2")],
-        "b2": [loose_thing("1", [("2", "of"), ("2", "by")], [("c", "1"), ("c", "3")])],
-        "b3": [loose_thing("1", (), [("c", "3"), ("c", "2")])],
+        second: [loose_thing("1", [("2", "of"), ("2", "by")], [("c", "1"), ("c", "4")])],
+        "b3": [loose_thing("1", (), [("c", "3"), ("c", "2"), ("c", "4")])],
     }
     result = conformed(records)
-    assert result.ocel.object_attributes.select("value", "ordinal").rows() == [("1", 0), ("1", 1), ("3", 2), ("2", 3)]
+    values = result.ocel.object_attributes
+    assert values.select("value", "ordinal").rows() == [("1", 0), ("1", 1), ("3", 2), ("2", 3), ("4", 4)]
     assert result.ocel.object_objects["qualifier"].to_list() == ["by", "of"]
     assert reasons(result) == [
         ("o2o", "duplicate"),
@@ -312,6 +314,24 @@ def test_what_several_records_tell_of_one_object_is_united() -> None:
         ("object_attribute", "duplicate"),
     ]
     assert balanced(result)
+
+
+FEW = st.lists(st.sampled_from([("c", "1"), ("c", "2"), ("c", "3"), ("d", "1", "integer")]), max_size=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(FEW, min_size=2, max_size=4), st.permutations(["b", "c", "d", "e"]), st.booleans())
+def test_what_several_records_tell_does_not_depend_on_their_order(
+    several: list[list[tuple[str, ...]]], names: list[str], declared: bool
+) -> None:
+    def united(names: list[str]) -> Conformed:
+        batches = {name: [loose_thing("1", (), values)] for name, values in zip(names, several, strict=False)}
+        return conformed(
+            {**batches, "a": [thing("1", (), [("c", "2")])] if declared else []}, undeclared_objects="infer"
+        )
+
+    assert told(united(names)) == told(united(sorted(names)))
+    assert balanced(united(names))
 
 
 # --- times and order
