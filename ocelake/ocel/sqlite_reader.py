@@ -32,6 +32,7 @@ __all__ = ["read_ocel1_sqlite", "read_ocel2_sqlite"]
 _OVERRIDES: Final = "ocelake_value_type"
 _UNIFORM: Final = ("text", "integer", "real")
 _MANY_ROWS: Final = 20_000
+_MANY_COLUMNS: Final = 400
 _JOURNAL: Final = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 _LEGACY: Final = {
     "events": {"ocel:eid": "ocel_id", "ocel:activity": "ocel_type", "ocel:timestamp": "ocel_time"},
@@ -154,7 +155,7 @@ class _Database:
         # A table's own order, whatever index would cover the columns.
         cursor = self.connection.execute(f"SELECT {', '.join(expressions)} FROM {_quoted(name)} NOT INDEXED")  # noqa: S608  # quoted
         rows = cursor.fetchmany(_MANY_ROWS)
-        if len(rows) == _MANY_ROWS:
+        if len(rows) == _MANY_ROWS and len(columns) <= _MANY_COLUMNS:
             fast = self._read_fast(name, columns)
             if fast is not None:
                 return fast
@@ -217,7 +218,8 @@ def _opened(source: Input) -> Iterator[_Database]:
                     columns[name] = {column: declared or "" for _, column, declared, *_ in info}
             utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == "UTF-8"
             yield _Database(connection, f"sqlite://{quote(uri, safe='')}", columns, utf8)
-        except sqlite3.Error as error:
+        # A broken schema may be no text: then Python cannot read SQLite's own message.
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             listed = f" Its tables are: {', '.join(list(columns)[:12])}." if columns else ""
             raise LogRefused(
                 f"SQLite cannot read it: {error}.{listed}",
