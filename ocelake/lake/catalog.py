@@ -8,7 +8,7 @@ works with SQLite (write-ahead log; writers wait for each other) and PostgreSQL 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -141,13 +141,42 @@ class PublicationCatalog(SqlCatalog):
         )
 
     def stage(
-        self, table: Table, updates: tuple[TableUpdate, ...], requirements: tuple[TableRequirement, ...]
+        self,
+        table: Table,
+        updates: tuple[TableUpdate, ...],
+        requirements: tuple[TableRequirement, ...],
+        drop: Collection[int] = (),
     ) -> StagedTable:
-        """Write the metadata that a commit would point to, and do not point to it."""
+        """Write the metadata that a commit would point to, and do not point to it.
+
+        Parameters
+        ----------
+        table : pyiceberg.table.Table
+            What it is staged against.
+        updates, requirements : tuple
+            As for a commit.
+        drop : collection of int
+            Earlier snapshots that the new metadata no longer has.
+        """
+        # pyiceberg copies all earlier snapshots, deeply, to add one; so it does not get to see them.
+        light = table.metadata.model_copy(update={"snapshots": [], "snapshot_log": []})
         identifier: Identifier = table.name()
-        staged = self._update_and_stage_table(table, identifier, requirements, updates)
-        self._write_metadata(staged.metadata, staged.io, staged.metadata_location)
-        return staged
+        bare = Table(identifier, light, table.metadata_location, table.io, self)
+        staged = self._update_and_stage_table(bare, identifier, requirements, updates)
+        kept = [
+            old.model_copy(update={"parent_snapshot_id": None}) if old.parent_snapshot_id in drop else old
+            for old in table.metadata.snapshots
+            if old.snapshot_id not in drop
+        ]
+        log = [entry for entry in table.metadata.snapshot_log if entry.snapshot_id not in drop]
+        metadata = staged.metadata.model_copy(
+            update={
+                "snapshots": [*kept, *staged.metadata.snapshots],
+                "snapshot_log": [*log, *staged.metadata.snapshot_log],
+            }
+        )
+        self._write_metadata(metadata, staged.io, staged.metadata_location)
+        return StagedTable(identifier, metadata, staged.metadata_location, staged.io, self)
 
     def swap(self, connection: Connection, swaps: Iterable[Swap]) -> None:
         """Move table pointers within a transaction.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from pyiceberg.catalog import Catalog
@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from ocelake.errors import LakeError, StalePublication
 from ocelake.lake.catalog import PointerMoved, PublicationCatalog, Swap
 from ocelake.lake.records import PublicationRecord, parse_publication_id
+from ocelake.lake.retention import Retention, expired_snapshots, retained_publications
 from ocelake.lake.snapshots import StagedSnapshot, of_log, slice_files, stage_files
 from ocelake.tables import Layer
 
@@ -177,8 +178,9 @@ class SqlStore:
 
     shared_snapshots = True
 
-    def __init__(self, catalog: PublicationCatalog) -> None:
+    def __init__(self, catalog: PublicationCatalog, retention: Retention | None = None) -> None:
         self.catalog = catalog
+        self.retention = retention or Retention()
         self._cache: OrderedDict[str, Table] = OrderedDict()
         self._cache_lock = threading.Lock()
         self.publications = catalog.publications
@@ -207,19 +209,28 @@ class SqlStore:
         staged = _Staged(self.catalog)
         try:
             try:
-                staged.stage(draft, self.tables(draft.changes), self._latest(draft, None))
+                self._stage(draft, staged, None)
                 with self.catalog.exclusive() as connection:
                     record = self._swap(connection, draft, staged)
             except PointerMoved:
                 staged.discard()
                 with self.catalog.exclusive() as connection:
-                    staged.stage(draft, self.tables(draft.changes, connection), self._latest(draft, connection))
+                    self._stage(draft, staged, connection)
                     record = self._swap(connection, draft, staged)
         except (StalePublication, AlreadyPublished):
             staged.discard()
             raise
         staged.finish()
         return record
+
+    def _stage(self, draft: Draft, staged: _Staged, connection: Connection | None) -> None:
+        tables = self.tables(draft.changes, connection)
+        latest = self._latest(draft, connection)
+        check_draft(draft, latest, tables)
+        retained = None
+        if any(self.retention.overdue(len(table.metadata.snapshots)) for table in tables.values()):
+            retained = retained_publications(self, draft.layer, self.retention, datetime.now(UTC))
+        staged.stage(draft, tables, retained)
 
     def _latest(self, draft: Draft, connection: Connection | None) -> PublicationRecord | None:
         found = self.catalog.publications(log_id=draft.log_id, layer=draft.layer, limit=1, connection=connection)
@@ -254,16 +265,17 @@ class _Staged:
         self._catalog = catalog
         self._parts: dict[str, tuple[StagedSnapshot, StagedTable] | None] = {}
 
-    def stage(self, draft: Draft, tables: dict[str, Table], latest: PublicationRecord | None) -> None:
-        """Write manifests and metadata of every table."""
+    def stage(self, draft: Draft, tables: dict[str, Table], retained: list[PublicationRecord] | None) -> None:
+        """Write manifests and metadata of every table, without the snapshots that none of ``retained`` needs."""
         self.tables = tables
-        check_draft(draft, latest, tables)
 
         def one(identifier: str) -> tuple[StagedSnapshot, StagedTable] | None:
             snapshot = stage_change(tables[identifier], draft, draft.changes[identifier])
             if snapshot is None:
                 return None
-            return snapshot, self._catalog.stage(snapshot.table, snapshot.updates, snapshot.requirements)
+            # The files of dropped snapshots stay, for whoever reads them: `ocelake.lake.maintenance` removes them.
+            drop = expired_snapshots(snapshot.table.metadata, identifier, retained) if retained is not None else ()
+            return snapshot, self._catalog.stage(snapshot.table, snapshot.updates, snapshot.requirements, drop)
 
         with ThreadPoolExecutor(_STAGING_THREADS, thread_name_prefix="ocelake-stage") as pool:
             self._parts = dict(zip(draft.changes, pool.map(one, draft.changes), strict=True))
