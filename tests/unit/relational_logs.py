@@ -74,7 +74,7 @@ def _records(log: Tables, kind: str) -> list[Any]:
         if (row_id, row_type) in by_key:
             groups.setdefault((row_id, row_type), []).append((False, at))
         elif row_id in by_id:
-            groups.setdefault((row_id, records[by_id[row_id]]["type"]), []).append((True, at))
+            groups.setdefault((row_id, records[by_id[row_id]]["type"]), []).append((row_type is not None, at))
     if kind == "event":
         extra: list[int] = []
         for key, found in groups.items():
