@@ -196,7 +196,8 @@ def _account_nulls(rows: pa.Array, left: _Ints, missing: _Ints, whole: _Bools) -
 def _literals(value: _Scalars, offsets: _Ints, rows: pa.Array, whole: _Bools) -> pl.Series:
     """Give the values with each number as it was written, which parsing forgets (1.50, 1E5, -0).
 
-    They are looked up in the record's text; ``whole`` becomes False where that does not find exactly them.
+    They are looked up in the record's text. It has no other members than those that were parsed, or it is not whole;
+    so an equal number of finds are the same numbers, in order. Else ``whole`` becomes False.
     """
     concerned = np.flatnonzero((_sums(value.inexact, offsets) > 0) & whole)
     if not len(concerned):
@@ -210,9 +211,6 @@ def _literals(value: _Scalars, offsets: _Ints, rows: pa.Array, whole: _Bools) ->
     whole[concerned[~agrees]] = False
     places = places[np.isin(owner[places], concerned[agrees])]
     literals = found.filter(pl.Series(agrees)).explode(empty_as_null=False).str.replace(r'^"value"\s*:\s*', "")
-    parsed = value.text.gather(places)
-    same = (literals.cast(pl.Float64) == parsed.cast(pl.Float64)).to_numpy()
-    whole[owner[places[~same]]] = False
     return value.text.scatter(places, literals)
 
 
