@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,18 +17,19 @@ from dagster import (
     AutomationCondition,
     MaterializeResult,
     MetadataValue,
+    PreviewWarning,
     TableColumn,
     TableColumnConstraints,
     TableColumnDep,
     TableColumnLineage,
     TableSchema,
 )
-from ocelake.ocel.audit import Check, Finding
 
 from assets.partitions import LOGS
+from ocelake.ocel.audit import Check, Finding
 from ocelake.tables import TABLES, Layer, TableSpec, layer_tables
 
-__all__ = ["asset_key", "check_results", "check_specs", "layer_specs", "materializations", "picture"]
+__all__ = ["asset_key", "check_results", "check_spec", "check_specs", "layer_specs", "materializations", "picture"]
 
 OWNERS: Final = ["team:process-mining"]
 
@@ -134,15 +136,18 @@ def layer_specs(layer: Layer, *, automation: AutomationCondition[AssetKey] | Non
 def check_specs(checks: Iterable[Check]) -> list[AssetCheckSpec]:
     """Give the check specs, partitioned by log: a good run of one log must not hide a bad one of another."""
     return [
-        AssetCheckSpec(
-            check.name,
-            asset=asset_key(check.table),
-            description=check.doc,
-            blocking=check.severity == "error",
-            partitions_def=LOGS,
-        )
+        check_spec(check.name, check.table, description=check.doc, blocking=check.severity == "error")
         for check in checks
     ]
+
+
+def check_spec(name: str, identifier: str, *, description: str, blocking: bool = False) -> AssetCheckSpec:
+    """Give the spec of one check on a table, partitioned by log."""
+    with warnings.catch_warnings():  # partitioned checks are a preview of Dagster's, and what we need
+        warnings.simplefilter("ignore", PreviewWarning)
+        return AssetCheckSpec(
+            name, asset=asset_key(identifier), description=description, blocking=blocking, partitions_def=LOGS
+        )
 
 
 def check_results(findings: Sequence[Finding]) -> list[AssetCheckResult]:

@@ -67,6 +67,11 @@ def main() -> NoReturn:
         if "--debug" in sys.argv:
             raise
         _fail(error)
+    except Exception as error:  # noqa: BLE001  # the boundary: a person gets one message, and how to see the rest
+        if "--debug" in sys.argv:
+            raise
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        _fail(errors.OcelakeError(what, fix="Run it again with `ocelake --debug ...` for the traceback."))
     raise SystemExit(0)
 
 

@@ -1,7 +1,5 @@
 """The Iceberg lake as a resource."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 from dagster import ConfigurableResource

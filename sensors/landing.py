@@ -1,7 +1,5 @@
 """Files in ``landing/<log>/`` to bronze, each in a run of its own once its copy is complete."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import astuple

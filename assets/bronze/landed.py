@@ -1,7 +1,5 @@
 """Landed files to bronze records, one batch a file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,6 @@ from typing import Any
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
-    AssetCheckSpec,
     AssetExecutionContext,
     Config,
     Failure,
@@ -17,22 +14,20 @@ from dagster import (
     MetadataValue,
     multi_asset,
 )
-from ocelake.lake.ingest import Ingested, ingest
 from pydantic import Field
 
-from assets.partitions import LOGS
-from assets.specs import asset_key, layer_specs, materializations
+from assets.specs import asset_key, check_spec, layer_specs, materializations
 from ocelake.errors import LogRefused, OcelakeError
+from ocelake.lake.ingest import Ingested, ingest
 from ocelake.landing import landed_files
 from resources import LakeResource
 
 __all__ = ["LandedFiles", "bronze"]
 
-_READABLE = AssetCheckSpec(
+_READABLE = check_spec(
     "files_readable",
-    asset=asset_key("bronze.batches"),
+    "bronze.batches",
     description="Every landed file of the log was read; the refused ones are named, with the reason.",
-    partitions_def=LOGS,
 )
 
 

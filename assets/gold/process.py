@@ -1,18 +1,16 @@
 """The OCEL 2.0 tables to the process: its object-centric directly-follows graph, variants, executions, numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, multi_asset
-from ocelake.lake.audits import GOLD_CHECKS, audit_gold, blocking
 
 from assets.automation import ON_NEW_INPUT
 from assets.publishing import publish_or_retry
 from assets.specs import check_results, check_specs, layer_specs, materializations, picture
 from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
+from ocelake.lake.audits import GOLD_CHECKS, audit_gold, blocking
 from ocelake.lake.build import gold_frames, latest_or_fail
 from resources import LakeResource
 

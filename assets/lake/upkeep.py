@@ -1,7 +1,5 @@
 """Upkeep of the tables, and the daily full check."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -14,10 +12,10 @@ from dagster import (
     MetadataValue,
     asset,
 )
-from ocelake.lake.maintenance import MaintenanceConfig, run_maintenance
 
 from assets.specs import OWNERS
 from ocelake.lake.build import Verification, verify
+from ocelake.lake.maintenance import MaintenanceConfig, run_maintenance
 from resources import LakeResource
 
 __all__ = ["maintenance", "verification"]

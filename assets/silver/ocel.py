@@ -1,18 +1,16 @@
 """Bronze records to the OCEL 2.0 tables: typed, validated, de-duplicated; the rest in quarantine with its reason."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
 import polars as pl
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, multi_asset
-from ocelake.lake.audits import SILVER_CHECKS, audit_silver, blocking
 
 from assets.automation import ON_NEW_INPUT
 from assets.publishing import publish_or_retry
 from assets.specs import check_results, check_specs, layer_specs, materializations
+from ocelake.lake.audits import SILVER_CHECKS, audit_silver, blocking
 from ocelake.lake.build import latest_or_fail, silver_frames, silver_tables
 from resources import LakeResource
 
