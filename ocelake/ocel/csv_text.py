@@ -25,7 +25,10 @@ _BLOCKS: Final = (1 << 23, 1 << 29)
 
 
 def csv_header(source: Input) -> list[str]:
-    """Give the column names of a CSV file; a repeated name gets a number, a column without one is ``""``."""
+    """Give the column names of a CSV file; a repeated name gets a number, a column without one is ``""``.
+
+    An empty file has none.
+    """
     return _dialect(source)[0]
 
 
@@ -51,6 +54,8 @@ def read_csv(source: Input) -> tuple[pl.DataFrame, tuple[str, ...]]:
         Where it is empty, not in UTF-8 or UTF-16, or has a row of more than 512 MB.
     """
     names, separator, encoding = _dialect(source)
+    if not names:
+        raise LogRefused("The CSV file is empty.", where=source.name, fix="Export it again, with its header.")
     ragged: list[str] = []
 
     def skip(row: pa.csv.InvalidRow) -> str:
@@ -123,7 +128,7 @@ def _dialect(source: Input) -> tuple[list[str], str, str]:
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = head.decode(encoding, errors="ignore").lstrip("\r\n")
     if not text:
-        raise LogRefused("The CSV file is empty.", where=source.name, fix="Export it again, with its header.")
+        return [], ",", "utf-8"
     found = [(next(csv.reader(io.StringIO(text), delimiter=separator)), separator) for separator in _SEPARATORS]
     names, separator = max(found, key=lambda candidate: len(candidate[0]))
     unique: list[str] = []

@@ -21,7 +21,14 @@ from ocelake.errors import LogRefused
 
 __all__ = ["RelationalLog", "Table", "Tables", "ValueTable", "arrange", "empty_table", "no_log"]
 
-_CORE: Final = ("event", "object", "event_object", "object_object", "event_map_type", "object_map_type")
+_CORE: Final = {
+    "event": ("ocel_id",),
+    "object": ("ocel_id",),
+    "event_object": ("ocel_event_id", "ocel_object_id"),
+    "object_object": ("ocel_source_id", "ocel_target_id"),
+    "event_map_type": ("ocel_type", "ocel_type_map"),
+    "object_map_type": ("ocel_type", "ocel_type_map"),
+}
 _RELATIONS: Final = {
     "event_object": ("ocel_event_id", "ocel_object_id", "ocel_qualifier"),
     "object_object": ("ocel_source_id", "ocel_target_id", "ocel_qualifier"),
@@ -154,11 +161,11 @@ def arrange(tables: Tables, *, own: Iterable[str] = ()) -> RelationalLog:
     LogRefused
         Where there is neither a table of events nor one of objects.
     """
-    names = {core: tables.find(core) for core in _CORE}
-    for kind in ("event", "object"):
-        name = names[kind]
-        if name is not None and _find("ocel_id", tables.columns[name]) is None:
-            names[kind] = None
+    names: dict[str, str | None] = {}
+    for core, needed in _CORE.items():
+        name = tables.find(core)
+        whole = name is not None and all(_find(column, tables.columns[name]) is not None for column in needed)
+        names[core] = name if whole else None
     if names["event"] is None and names["object"] is None:
         raise no_log(tables)
     metadata: dict[str, str] = {}

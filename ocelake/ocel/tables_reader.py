@@ -7,7 +7,8 @@ with its time and values, ``object_change``), with a ``manifest.json`` that says
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -192,8 +193,21 @@ def _ids(cell: str | None) -> list[str] | None:
 
 def _columns(path: Path) -> Sequence[str]:
     if _is_parquet(path):
-        return list(pa.parquet.read_schema(path).names)
+        with _refusing(path):
+            return list(pa.parquet.read_schema(path).names)
     return csv_header(Input(path))
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise LogRefused(
+            f"The Parquet file cannot be read: {str(error).splitlines()[0]}",
+            where=f"{path.parent.name}/{path.name}",
+            fix="Check that the file is complete; export or fetch it again.",
+        ) from error
 
 
 def _is_parquet(path: Path) -> bool:
@@ -205,7 +219,8 @@ def _load(name: str, path: Path, wanted: Sequence[str] | None) -> Table:
     if not _is_parquet(path):
         frame, malformed = read_csv(Input(path))
         return Table(name, frame if wanted is None else frame.select(wanted), malformed=malformed)
-    native = pl.DataFrame(pl.from_arrow(pa.parquet.read_table(path, columns=wanted)))
+    with _refusing(path):
+        native = pl.DataFrame(pl.from_arrow(pa.parquet.read_table(path, columns=wanted)))
     kinds = {column: kind for column, dtype in native.schema.items() if (kind := _kind(dtype)) is not None}
     return Table(
         name,
