@@ -7,6 +7,7 @@ greatest (version, content hash) wins. Only ids that occur more than once are lo
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 import polars as pl
 
@@ -15,6 +16,8 @@ from ocelake.ocel.reasons import REASON, Reason
 from ocelake.ocel.typed_values import type_values
 
 __all__ = ["declared_types", "settle"]
+
+_NO_CONTENT: Final = ("batch_id", "position", "version", "declared", "defect", "raw")
 
 
 def settle(side: Side, declarations: pl.DataFrame, zone: str) -> pl.Series:
@@ -40,11 +43,19 @@ def settle(side: Side, declarations: pl.DataFrame, zone: str) -> pl.Series:
     contested = candidates.filter(candidates["id"].is_duplicated())
     if contested.is_empty():
         return side.records["reason"]
-    content = _content(side, contested["row"], declarations, zone)
-    digest = pl.Series("digest", [hashlib.sha256(text.encode()).hexdigest() for text in content], dtype=pl.String)
-    # The least version there is stands for none.
-    contested = contested.with_columns(digest, pl.col("version").fill_null(-(2**63))).with_columns(
-        first=pl.col("row").min().over("id", "digest")
+    # Records that are written alike are alike; the canonical form matters only where an id is told in different ways.
+    written = [column for column in side.source.columns if column not in _NO_CONTENT]
+    copies = side.source.select(written)[contested["row"]].with_columns(contested["row"])
+    contested = contested.with_columns(copies.select(told=pl.col("row").min().over(written)))
+    told = contested.filter(pl.col("row") == pl.col("told"))
+    differing = told.filter(told["id"].is_duplicated())["row"]
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in _content(side, differing, declarations, zone)]
+    digest = pl.DataFrame({"told": differing, "digest": digests}, schema_overrides={"digest": pl.String})
+    contested = (
+        contested.join(digest, on="told", how="left", maintain_order="left")
+        # One way of telling needs no digest; the least version there is stands for none.
+        .with_columns(pl.col("digest").fill_null(""), pl.col("version").fill_null(-(2**63)))
+        .with_columns(first=pl.col("row").min().over("id", "digest"))
     )
     greatest = contested.sort("version", "digest").group_by("id").agg(winner=pl.col("digest").last())
     contested = contested.join(greatest, on="id", maintain_order="left").with_columns(
