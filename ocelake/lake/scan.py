@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 from pyiceberg.manifest import DataFile
@@ -18,6 +19,9 @@ from ocelake.lake.timeline import View
 from ocelake.tables import TableSpec
 
 __all__ = ["Plan", "plan_table", "scan_table"]
+
+_STORAGE: Final = ("s3.", "gcs.", "adls.", "hf.", "client.")
+"""Properties of the catalog that say how to reach the data files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,8 @@ def _snapshot(table: Table, snapshot_id: int | None, rows: pl.Expr | None) -> pl
     # Polars would else warn at each scan that an optional planner is missing, or use it where it is installed; that one
     # reads the metadata file, and does not see the snapshot that `_table_at` chose.
     os.environ.setdefault("POLARS_ICEBERG_PLANNER", "pyiceberg")
-    frame = pl.scan_iceberg(_table_at(table, snapshot_id))
+    storage = {name: str(value) for name, value in table.io.properties.items() if name.startswith(_STORAGE)}
+    frame = pl.scan_iceberg(_table_at(table, snapshot_id), storage_options=storage or None)
     return frame if rows is None else frame.filter(rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -80,8 +81,8 @@ def postgres() -> Iterator[Callable[[], str]]:
         yield lambda: _new_database(port)
     finally:
         if server is not None:
-            server.terminate()
-            server.wait(30)
+            server.send_signal(signal.SIGINT)  # a fast shutdown; SIGTERM waits for connections that tests left open
+            server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -113,3 +114,23 @@ def catalog_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'catalog.db'}"
     return str(request.getfixturevalue("postgres")())
+
+
+@pytest.fixture
+def s3_bucket() -> Iterator[dict[str, str]]:
+    """An S3 server on the loopback interface with the bucket ``lake``: pyiceberg's properties for it."""
+    server_module = pytest.importorskip("moto.server", reason="needs moto's S3 server")
+    boto3 = pytest.importorskip("boto3")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket="lake")
+    yield {
+        "s3.endpoint": endpoint,
+        "s3.access-key-id": "key",
+        "s3.secret-access-key": "secret",
+        "s3.region": "us-east-1",
+    }
+    server.stop()
