@@ -281,30 +281,30 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "r4pm"] o
 import pm4py
 log = getattr(pm4py, "read_ocel2_" + sys.argv[2])(sys.argv[1])
 print(json.dumps({name: len(getattr(log, name)) for name in ("events", "objects", "relations", "o2o", "object_changes")}
-    | {"times": int(log.events["ocel:timestamp"].notna().sum())}))
+    | {"times": int(log.events["ocel:timestamp"].notna().sum() + log.object_changes["ocel:timestamp"].notna().sum())}))
 """
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_pm4py_alone_reads_all_but_for_its_faults(generated: Ocel, suffix: str, tmp_path: Path) -> None:
     """It drops objects without events with all that belongs to them, and from JSON all but one qualifier of a pair."""
-    odd = pl.duration(microseconds=125 * (pl.col("position") % 3))
-    fractions = generated.events.with_columns(time=pl.col("time") + odd)
+    odd = pl.col("time") + pl.duration(microseconds=125 * (pl.int_range(pl.len()) % 3))
+    events, values = generated.events.with_columns(time=odd), generated.object_attributes.with_columns(time=odd)
     path = tmp_path / f"log.{suffix}"
-    write_log(replace(generated, events=fractions), path)
+    write_log(replace(generated, events=events, object_attributes=values), path)
     run = subprocess.run(
         [sys.executable, "-c", PM4PY_ALONE, str(path), suffix], capture_output=True, text=True, check=True
     )
     used = generated.event_objects["object_id"].unique().implode()
-    links, values = generated.object_objects, generated.object_attributes.filter(~pl.col("initial"))
-    pairs = generated.event_objects
+    links, pairs = generated.object_objects, generated.event_objects
+    changes = values.filter(~pl.col("initial") & pl.col("object_id").is_in(used)).height
     assert json.loads(run.stdout.splitlines()[-1]) == {
         "events": generated.events.height,
-        "times": generated.events.height,
+        "times": generated.events.height + changes,
         "objects": generated.objects["object_id"].is_in(used).sum(),
         "relations": pairs.unique(["event_id", "object_id"]).height if suffix == "json" else pairs.height,
         "o2o": (links["source_id"].is_in(used) & links["target_id"].is_in(used)).sum(),
-        "object_changes": values["object_id"].is_in(used).sum(),
+        "object_changes": changes,
     }
 
 
