@@ -107,6 +107,7 @@ def test_several_initial_values_stay_in_order() -> None:
             [{**value, "ordinal": place, "value": text} for place, text in enumerate("cab")], schema=schema
         ),
     )
+    assert to_pm4py(log).object_changes["ocel:timestamp"].astype(str).unique().tolist() == ["1970-01-01 00:00:00+00:00"]
     assert log_differences(log, from_pm4py(to_pm4py(log))) == []
 
 
