@@ -37,6 +37,7 @@ _EXPORT = "Give an OCEL 1.0 or 2.0 log (JSON, XML, SQLite, CSV or Parquet tables
 _BOMS: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 _MAGIC: Final = {
     b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip file inside of a gzip file",
     b"PAR1": "a single Parquet file",
     b"%PDF": "a PDF document",
     b"BZh": "a bzip2 archive",
@@ -70,6 +71,10 @@ def detect(source: Input) -> str:
         raise LogRefused("There is no such file or folder.", where=str(source.path), fix="Check the path.")
     if source.is_folder:
         return _folder(source)
+    if not source.path.is_file():
+        raise LogRefused(
+            "The source is neither a file nor a folder.", where=source.name, fix="Copy it to a file first."
+        )
     head = source.head
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
@@ -149,7 +154,7 @@ class _XmlEvidence:
         elif depth == 2 and self._path[1] in ("events", "objects"):
             if "id" in attributes:
                 raise _Told("ocel2-xml")
-        elif self._path[1] in ("events", "objects") and "key" in attributes:
+        elif self._path[1] in ("events", "objects", "global") and _is_ocel1(self._path[1], attributes):
             raise _Told("ocel1-xml")
         self._path.append(tag)
 
@@ -174,6 +179,11 @@ class _XmlEvidence:
 
     def entity(self, name: str, *_: object) -> None:
         _refuse(self._source, f"The XML declares the entity {name!r}; logs need none, and they can do harm.")
+
+
+def _is_ocel1(parent: str, attributes: dict[str, str]) -> bool:
+    # XES has globals as well, with keys of its own.
+    return "key" in attributes if parent != "global" else attributes.get("key", "").startswith("ocel:")
 
 
 def _xml(source: Input) -> str:
@@ -233,7 +243,10 @@ def _text(source: Input, head: bytes) -> str:
     if header.startswith("//"):
         _refuse(source, f"The text begins with a comment ({header.strip()[:60]}), it is no log.")
     delimiter = max(",;\t|", key=header.count)
-    columns = next(csv.reader(io.StringIO(header), delimiter=delimiter), [])
+    try:
+        columns = next(csv.reader(io.StringIO(header), delimiter=delimiter), [])
+    except csv.Error:
+        columns = []
     if any(column.startswith("ocel:") for column in columns):
         return "ocel1-csv"
     if len(columns) > 1 and all(re.fullmatch(r"[\w .:/()-]{0,80}", column) for column in columns):
