@@ -37,6 +37,7 @@ INITIAL: Final = "1970-01-01T00:00:00Z"
 """How OCEL 2.0 writes that a value holds from the start."""
 
 _CHUNK: Final = 50_000
+_SHOWN: Final = 100
 
 
 @dataclass(frozen=True)
@@ -223,9 +224,9 @@ def refuse_text(ocel: Ocel, illegal: Sequence[str], why: str) -> None:
             found = frame[name].str.contains_any(list(illegal)).arg_true()
             if len(found):
                 row = frame.row(found[0], named=True)
-                key = [repr(row[column]) for column in frame.columns[:2] if row[column] is not None]
+                key = [repr(row[column][:_SHOWN]) for column in frame.columns[:2] if row[column] is not None]
                 raise ExportRefused(
-                    f"{why}: {row[name]!r} in {name}.",
+                    f"{why}: {row[name][:_SHOWN]!r} in {name}.",
                     where=f"{identifier}: {', '.join(key)}",
                     fix="Export as JSON, or clean the text.",
                 )
