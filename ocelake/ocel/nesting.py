@@ -273,7 +273,7 @@ def _locate(keys: pl.Series, ids: pl.Series, *, nulls: bool = False) -> _Index:
     if not keys.len():
         return np.zeros(0, dtype=np.int64)
     starts = pl.concat([pl.Series([True]), keys.slice(1).ne_missing(keys.slice(0, keys.len() - 1))])
-    first = pl.DataFrame({"id": ids}).with_row_index("at").unique("id", keep="first", maintain_order=True)
+    first = pl.DataFrame({"id": ids}).with_row_index("at").unique("id", keep="first")
     heads = pl.DataFrame({"id": keys.filter(starts)})
     at = heads.join(first, on="id", how="left", maintain_order="left", nulls_equal=nulls)["at"]
     found = at.cast(pl.Int64).fill_null(-1).gather(starts.cum_sum() - 1)

@@ -8,11 +8,14 @@ value by value. Both give the same frames.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -33,6 +36,7 @@ _OVERRIDES: Final = "ocelake_value_type"
 _UNIFORM: Final = ("text", "integer", "real")
 _MANY_ROWS: Final = 20_000
 _MANY_COLUMNS: Final = 400
+_BATCH: Final = 20_000
 _JOURNAL: Final = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 _LEGACY: Final = {
     "events": {"ocel:eid": "ocel_id", "ocel:activity": "ocel_type", "ocel:timestamp": "ocel_time"},
@@ -151,15 +155,16 @@ class _Database:
 
     def read(self, name: str, columns: Mapping[str, str]) -> tuple[pl.DataFrame, dict[str, str | pl.Series]]:
         """Read columns, given as expressions, as text, and tell their native types."""
-        expressions = list(columns.values()) or ["NULL"]
         # A table's own order, whatever index would cover the columns.
-        cursor = self.connection.execute(f"SELECT {', '.join(expressions)} FROM {_quoted(name)} NOT INDEXED")  # noqa: S608  # quoted
-        rows = cursor.fetchmany(_MANY_ROWS)
-        if len(rows) == _MANY_ROWS and len(columns) <= _MANY_COLUMNS:
+        table = f"{_quoted(name)} NOT INDEXED"
+        last = self.connection.execute(f"SELECT 1 FROM {table} LIMIT 1 OFFSET {_MANY_ROWS}")  # noqa: S608  # quoted
+        if last.fetchone() is not None and len(columns) <= _MANY_COLUMNS:
             fast = self._read_fast(name, columns)
             if fast is not None:
                 return fast
-        return _by_value(cursor, rows, list(columns))
+        expressions = ", ".join(columns.values()) or "NULL"
+        cursor = self.connection.execute(f"SELECT {expressions} FROM {table}")  # noqa: S608  # quoted
+        return _by_value(cursor, list(columns))
 
     def _read_fast(
         self, name: str, columns: Mapping[str, str]
@@ -186,15 +191,43 @@ class _Database:
         values = ", ".join(e if classes[c] == "real" else f"CAST({e} AS TEXT)" for c, e in columns.items())
         query = f"SELECT {heads} UNION ALL SELECT {values} FROM {table} NOT INDEXED"  # noqa: S608  # quoted
         try:
-            arrow = cx.read_sql(self.address, query, return_type="arrow")
+            # It is one core's work to decode rows, and it holds no lock of Python's.
+            with ThreadPoolExecutor() as pool:
+                parts = list(pool.map(self._part, [query + part for part in self._parts(name)]))
         except RuntimeError:
             return None
-        read = pl.DataFrame(pl.from_arrow(arrow.rename_columns([str(n) for n in range(len(columns))])))
-        series = [read[str(n)].slice(1).alias(column) for n, column in enumerate(columns)]
+        read = pl.concat(parts, rechunk=False)
+        series = [read[str(n)].alias(column) for n, column in enumerate(columns)]
         kinds: dict[str, str | pl.Series] = {
             c: {"integer": "integer", "real": "float"}[classes[c]] for c in columns if classes[c] != "text"
         }
         return pl.DataFrame([s if s.dtype == pl.String else _real_text(s) for s in series]), kinds
+
+    def _parts(self, name: str) -> list[str]:
+        """Give conditions that cut a table into parts, one per processor, in the order of its rows."""
+        rowid = self.rowid(name)
+        if rowid is None:
+            return [""]
+        found = self.connection.execute(f"SELECT min({rowid}), max({rowid}) FROM {_quoted(name)}").fetchone()  # noqa: S608  # quoted
+        first, rows = found[0], found[1] - found[0] + 1
+        count = min(os.cpu_count() or 1, 4)
+        bounds = [first + rows * part // count for part in range(count + 1)]
+        return [f" WHERE {rowid} BETWEEN {low} AND {high - 1}" for low, high in pairwise(bounds)]
+
+    def rowid(self, name: str) -> str | None:
+        """Give a name of the row number that no column has; None for a table without row numbers."""
+        taken = {column.lower() for column in self.columns[name]}
+        rowid = next((alias for alias in ("rowid", "oid", "_rowid_") if alias not in taken), None)
+        try:
+            self.connection.execute(f"SELECT {rowid} FROM {_quoted(name)} LIMIT 0")  # noqa: S608  # quoted
+        except sqlite3.OperationalError:
+            return None
+        return rowid
+
+    def _part(self, query: str) -> pl.DataFrame:
+        """Read the rows of a query but the first."""
+        arrow = cx.read_sql(self.address, query, return_type="arrow")
+        return pl.DataFrame(pl.from_arrow(arrow.rename_columns([str(n) for n in range(arrow.num_columns)]))).slice(1)
 
 
 @contextmanager
@@ -251,7 +284,9 @@ def _load_typed(database: _Database, overrides: pl.DataFrame | None, name: str, 
     noted = None if overrides is None else overrides.filter(pl.col("ocel_table") == name)
     if noted is None or not noted.height or table.frame.is_empty():
         return table
-    rowid = next(alias for alias in ("rowid", "oid", "_rowid_") if alias not in map(str.lower, database.columns[name]))
+    rowid = database.rowid(name)
+    if rowid is None:
+        return table
     rows, _ = database.read(name, {"ocel_row": rowid})
     key = next(column for column in table.frame.columns if column.lower() == "ocel_id")
     # The id beside the row number: a VACUUM may have numbered the rows anew.
@@ -267,18 +302,15 @@ def _load_typed(database: _Database, overrides: pl.DataFrame | None, name: str, 
     return Table(table.name, table.frame, kinds, table.declared)
 
 
-def _by_value(
-    cursor: sqlite3.Cursor, rows: list[tuple[object, ...]], names: list[str]
-) -> tuple[pl.DataFrame, dict[str, str | pl.Series]]:
+def _by_value(cursor: sqlite3.Cursor, names: list[str]) -> tuple[pl.DataFrame, dict[str, str | pl.Series]]:
     """Read what a cursor gives, each value by its own class."""
     texts: list[list[pl.Series]] = [[pl.Series([], dtype=pl.String)] for _ in names]
     kinds: list[list[pl.Series]] = [[pl.Series([], dtype=pl.String)] for _ in names]
-    while rows:
+    while rows := cursor.fetchmany(_BATCH):
         for position, values in enumerate(zip(*rows, strict=True)):
             text, kind = _text_and_kind(values)
             texts[position].append(text)
             kinds[position].append(kind)
-        rows = cursor.fetchmany(_MANY_ROWS)
     native: dict[str, str | pl.Series] = {}
     for name, parts in zip(names, kinds, strict=True):
         whole = pl.concat(parts)
