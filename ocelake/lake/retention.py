@@ -54,9 +54,23 @@ class Retention:
 def retained_publications(
     store: PublicationStore, layer: Layer, retention: Retention, now: datetime
 ) -> list[PublicationRecord]:
-    """Give the publications of a layer whose snapshots have to stay."""
-    newest = store.publications(layer=layer, limit=retention.publications)
-    return [record for record in newest if now - record.time <= retention.age] + _inputs(store, layer)
+    """Give the publications of a layer whose snapshots have to stay: the retained ones, and what others read of them.
+
+    A log's newest publication needs no snapshot of its own where the table's current one holds its rows.
+    """
+    retained = {record.publication_id: record for record in _recent(store, layer, retention, now)}
+    logs = store.log_ids()
+    newest = {record.publication_id: record for record in _newest(store, logs, layer)}
+    if not store.shared_snapshots:
+        retained |= newest
+    if reader := _READ_BY.get(layer):
+        for above in (*_recent(store, reader, retention, now), *_newest(store, logs, reader)):
+            read = above.reads.get(layer, "")
+            parts = parse_publication_id(read)
+            if parts and read not in retained and read not in newest:
+                found = store.publications(log_id=parts[0], layer=layer, number=parts[2])
+                retained.update((record.publication_id, record) for record in found)
+    return list(retained.values())
 
 
 def expired_snapshots(
@@ -86,18 +100,10 @@ def expired_snapshots(
     ]
 
 
-def _inputs(store: PublicationStore, layer: Layer) -> list[PublicationRecord]:
-    """Give the publications of a layer that the next layer's newest ones were computed from, where newer ones exist.
+def _recent(store: PublicationStore, layer: Layer, retention: Retention, now: datetime) -> list[PublicationRecord]:
+    newest = store.publications(layer=layer, limit=retention.publications)
+    return [record for record in newest if now - record.time <= retention.age]
 
-    A log's newest publication needs no snapshot of its own: the table's current one holds its rows.
-    """
-    reader = _READ_BY.get(layer)
-    found = []
-    for log_id in store.log_ids() if reader else []:
-        newest, above = (
-            next(iter(store.publications(log_id=log_id, layer=name, limit=1)), None) for name in (layer, reader)
-        )
-        read = parse_publication_id(above.reads.get(layer, "")) if above else None
-        if newest and read and read[2] != newest.number:
-            found += store.publications(log_id=log_id, layer=layer, number=read[2])
-    return found
+
+def _newest(store: PublicationStore, logs: Iterable[str], layer: Layer) -> list[PublicationRecord]:
+    return [record for log_id in logs for record in store.publications(log_id=log_id, layer=layer, limit=1)]

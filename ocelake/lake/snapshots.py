@@ -64,6 +64,7 @@ def stage_files(
     add: Sequence[DataFile],
     remove: Sequence[DataFile] = (),
     properties: dict[str, str] | None = None,
+    merge_at: int | None = None,
 ) -> StagedSnapshot:
     """Stage one snapshot that takes files away and adds others.
 
@@ -77,9 +78,11 @@ def stage_files(
         Files of the table's current snapshot.
     properties : dict of str to str, optional
         For the snapshot's summary.
+    merge_at : int, optional
+        From how many manifests on they are merged; as the table's properties say without it.
     """
     transaction = _Staging(table)
-    producer = _SliceFiles(transaction, bool(remove), properties or {})
+    producer = _SliceFiles(transaction, bool(remove), properties or {}, merge_at)
     for file in remove:
         producer.delete_data_file(file)
     for file in add:
@@ -112,9 +115,12 @@ class _Staging(Transaction):
 class _SliceFiles(_OverwriteFiles):
     """An overwrite that leaves empty manifests behind and merges small ones, so that their number stays bounded."""
 
-    def __init__(self, transaction: Transaction, removes: bool, properties: dict[str, str]) -> None:
+    def __init__(
+        self, transaction: Transaction, removes: bool, properties: dict[str, str], merge_at: int | None
+    ) -> None:
         operation = Operation.OVERWRITE if removes else Operation.APPEND
         super().__init__(operation, transaction, transaction._table.io, snapshot_properties=properties)
+        self._merge_at = merge_at
 
     def _existing_manifests(self) -> list[ManifestFile]:
         # A manifest of deleted entries only says what an earlier snapshot took away.
@@ -124,7 +130,7 @@ class _SliceFiles(_OverwriteFiles):
         properties = self._transaction.table_metadata.properties
         merger: _ManifestMergeManager[Any] = _ManifestMergeManager(
             target_size_bytes=TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
-            min_count_to_merge=int(properties[TableProperties.MANIFEST_MIN_MERGE_COUNT]),
+            min_count_to_merge=self._merge_at or int(properties[TableProperties.MANIFEST_MIN_MERGE_COUNT]),
             merge_enabled=True,
             snapshot_producer=self,
         )

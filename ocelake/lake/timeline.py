@@ -55,8 +55,12 @@ def find_publication(store: PublicationStore, publication_id: str) -> Publicatio
 
 def moment_of(store: PublicationStore, as_of: AsOf | Moment) -> Moment:
     """Read "as of": a time, or a publication with what it read and everything else as of its time."""
-    if as_of is None:
+    if as_of is None and store.shared_snapshots:
         return Moment()
+    if as_of is None:
+        # Tables are loaded one by one later on: fix which publications count before the first.
+        newest = store.publications(limit=1)
+        return Moment(newest[0].time if newest else None)
     if isinstance(as_of, Moment):
         return as_of
     if not (isinstance(as_of, str) and parse_publication_id(as_of)):
@@ -80,8 +84,15 @@ def latest_publication(store: PublicationStore, log_id: str, layer: str, moment:
     return found[0] if found else None
 
 
-def table_view(store: PublicationStore, spec: TableSpec, table: Table, moment: Moment) -> View:
+def table_view(
+    store: PublicationStore, spec: TableSpec, table: Table, moment: Moment, log_id: str | None = None
+) -> View:
     """Find the snapshots of a table at a moment.
+
+    Parameters
+    ----------
+    log_id : str, optional
+        The one log that is asked for; what others had then may have expired.
 
     Raises
     ------
@@ -91,6 +102,10 @@ def table_view(store: PublicationStore, spec: TableSpec, table: Table, moment: M
     if store.shared_snapshots and moment.time is None:
         return View(table.metadata.current_snapshot_id)
     pinned = {log: record for (log, layer), record in moment.pinned.items() if layer == spec.layer}
+    if log_id is not None:
+        until = pinned[log_id].time if log_id in pinned else moment.time
+        record = next(_writers(store, spec, until=until, log_id=log_id), None)
+        return View(None, {log_id: _slice(store, spec, table, record)})
     others = {log: _slice(store, spec, table, _writer(store, spec, record)) for log, record in pinned.items()}
     if store.shared_snapshots:
         newest = next(_writers(store, spec, until=moment.time), None)
@@ -99,9 +114,9 @@ def table_view(store: PublicationStore, spec: TableSpec, table: Table, moment: M
             return View(snapshot, others)
     # One by one: no snapshot is right for every log, or that one has expired and the slices may live on in others.
     slices: dict[str, PublicationRecord] = {}
-    for record in _writers(store, spec, until=moment.time):
-        slices.setdefault(record.log_id, record)
-    rest = {log: _slice(store, spec, table, record) for log, record in slices.items() if log not in pinned}
+    for writer in _writers(store, spec, until=moment.time):
+        slices.setdefault(writer.log_id, writer)
+    rest = {log: _slice(store, spec, table, writer) for log, writer in slices.items() if log not in pinned}
     return View(None, {**rest, **others})
 
 
@@ -144,5 +159,14 @@ def _slice(store: PublicationStore, spec: TableSpec, table: Table, record: Publi
     raise NotFound(
         f"The state of {spec.identifier} at {record.publication_id} has expired.",
         where=record.publication_id,
-        fix="Ask for a later moment, or compute it again from bronze.",
+        fix=f"{_retained(store, spec, table, record.log_id)} Earlier results come from computing bronze again.",
     )
+
+
+def _retained(store: PublicationStore, spec: TableSpec, table: Table, log_id: str) -> str:
+    """Say which publications of a log can still be read."""
+    writers = list(_writers(store, spec, log_id=log_id))
+    kept = [r for r in writers[1:] if (snapshot := r.snapshots.get(spec.identifier)) and table.snapshot_by_id(snapshot)]
+    # The newest is always there: the table's current snapshot holds it.
+    names = [record.publication_id for record in (*reversed(kept), *writers[:1])]
+    return f"Retained are {', '.join(names[:1] + ['...'] * (len(names) > 2) + names[-1:] * (len(names) > 1))}."

@@ -1,0 +1,44 @@
+"""Merging manifests: fewer, larger ones, so that a plan reads few files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyiceberg.exceptions import CommitFailedException
+
+from ocelake.lake.snapshots import stage_files
+
+if TYPE_CHECKING:
+    from ocelake.lake.lake import Lake
+
+__all__ = ["merge_manifests"]
+
+
+def merge_manifests(lake: Lake, identifier: str, *, least: int = 4) -> bool:
+    """Put a table's manifests together; its rows stay as they are.
+
+    Parameters
+    ----------
+    lake : Lake
+        Whose table.
+    identifier : str
+        The table.
+    least : int
+        A table with fewer manifests is left alone.
+
+    Returns
+    -------
+    bool
+        Whether they were merged; not, where somebody else changed the table meanwhile.
+    """
+    table = lake.catalog.load_table(identifier)
+    snapshot = table.current_snapshot()
+    if snapshot is None or len(snapshot.manifests(table.io)) < max(2, least):
+        return False
+    staged = stage_files(table, add=(), merge_at=2, properties={"ocelake.maintenance": "merge_manifests"})
+    try:
+        lake.catalog.commit_table(table, staged.requirements, staged.updates)
+    except CommitFailedException:
+        staged.discard()
+        return False
+    return True

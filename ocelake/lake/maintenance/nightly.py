@@ -1,0 +1,78 @@
+"""All upkeep in one go, as the nightly asset runs it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ocelake.lake.maintenance.compaction import Compaction, compact, fragmented
+from ocelake.lake.maintenance.expiry import Expiry, expire_snapshots
+from ocelake.lake.maintenance.manifests import merge_manifests
+from ocelake.lake.maintenance.orphans import Removal, remove_orphans
+from ocelake.lake.retention import Retention
+from ocelake.tables import TABLES
+
+if TYPE_CHECKING:
+    from ocelake.lake.lake import Lake
+
+__all__ = ["MaintenanceConfig", "MaintenanceReport", "run_maintenance"]
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceConfig:
+    """How upkeep is done.
+
+    Attributes
+    ----------
+    retention : Retention
+        What stays readable.
+    reader_grace : timedelta
+        Snapshots that were current within this time stay.
+    orphan_age : timedelta
+        Files that nothing refers to stay until they are this old.
+    manifests : int
+        From how many manifests on a table's are merged.
+    """
+
+    retention: Retention = field(default_factory=Retention)
+    reader_grace: timedelta = timedelta(hours=1)
+    orphan_age: timedelta = timedelta(days=1)
+    manifests: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceReport:
+    """What was done, table by table; a table that is not named was left as it was."""
+
+    compacted: tuple[Compaction, ...]
+    merged: tuple[str, ...]
+    expired: tuple[Expiry, ...]
+    orphans: tuple[Removal, ...]
+    seconds: float
+
+
+def run_maintenance(lake: Lake, config: MaintenanceConfig | None = None) -> MaintenanceReport:
+    """Compact, merge manifests, expire snapshots, remove orphans: in this order, so that each tidies after the last.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake; others may publish and read meanwhile.
+    config : MaintenanceConfig, optional
+        The defaults suit a lake that is published to now and then.
+    """
+    config = config or MaintenanceConfig()
+    start = time.monotonic()
+    compacted = [
+        compact(lake, identifier, log_id)
+        for identifier, spec in TABLES.items()
+        for log_id in fragmented(lake.catalog.load_table(identifier), spec)
+        if lake.store.shared_snapshots
+    ]
+    merged = [identifier for identifier in TABLES if merge_manifests(lake, identifier, least=config.manifests)]
+    expired = expire_snapshots(lake, config.retention, grace=config.reader_grace)
+    orphans = remove_orphans(lake, age=config.orphan_age)
+    seconds = round(time.monotonic() - start, 3)
+    return MaintenanceReport(tuple(compacted), tuple(merged), tuple(expired), tuple(orphans), seconds)

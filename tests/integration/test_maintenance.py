@@ -1,0 +1,461 @@
+"""Upkeep: it changes no row, takes nothing from readers of what is retained, and really frees space."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from pyiceberg.table import Table
+
+from ocelake.errors import LakeError, NotFound
+from ocelake.lake import Lake, PublicationRecord, open_lake
+from ocelake.lake.maintenance import (
+    MaintenanceConfig,
+    Retention,
+    compact,
+    expire_snapshots,
+    fragmented,
+    merge_manifests,
+    remove_orphans,
+    run_maintenance,
+)
+from ocelake.lake.maintenance import compaction as compaction_module
+from ocelake.lake.maintenance import expiry as expiry_module
+from ocelake.lake.maintenance.references import delete_files, metadata_files, path_of, referenced_files, stored_files
+from ocelake.ocel.model import frame_schema
+from ocelake.tables import TABLES, Layer, layer_tables
+
+NOTHING = timedelta(0)
+KEEP_ONE = Retention(publications=1)
+
+
+def rows(identifier: str, number: int, offset: int = 0) -> pl.DataFrame:
+    """Distinct rows of a table, in reverse of its order."""
+    some: dict[type, Callable[[int], object]] = {
+        pl.String: lambda n: f"v{n:06}",
+        pl.Int64: lambda n: n,
+        pl.Float64: float,
+        pl.Boolean: lambda _: True,
+        pl.Datetime: lambda n: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=n),
+    }
+    schema = frame_schema(identifier)
+    numbers = range(offset + number - 1, offset - 1, -1)
+    columns = {
+        name: [some[kind.base_type()](n) for n in numbers] for name, kind in schema.items() if not kind.is_nested()
+    }
+    return pl.DataFrame(columns, schema={name: schema[name] for name in columns}).select(
+        pl.col(name) if name in columns else pl.lit([], schema[name]).alias(name) for name in schema
+    )
+
+
+SOME = {"silver": ("ocel.events", "ocel.object_attributes"), "gold": ("gold.log_summary",)}
+"""Tables that are published here; each one costs time, and all are treated alike."""
+
+
+def publish(lake: Lake, log_id: str, layer: Layer, number: int = 3, **reads: str) -> PublicationRecord:
+    with lake.publication(log_id, layer, reads=reads) as publication:
+        for identifier in SOME[layer]:
+            publication.replace(identifier, rows(identifier, number))
+        return publication.commit()
+
+
+def ingest(lake: Lake, log_id: str, batch: int, number: int = 3) -> PublicationRecord:
+    with lake.publication(log_id, "bronze") as publication:
+        for spec in layer_tables("bronze"):
+            frame = rows(spec.identifier, 1 if spec.name == "batches" else number)
+            publication.append(spec.identifier, frame.with_columns(batch_id=pl.lit(f"b{batch:04}")))
+        return publication.commit()
+
+
+def files_of(table: Table) -> dict[str, str]:
+    return {file.path: file.location for file in stored_files(table)}
+
+
+def strays(lake: Lake) -> set[str]:
+    """Files in the tables' folders that nothing refers to."""
+    found: set[str] = set()
+    for identifier in TABLES:
+        table = lake.catalog.load_table(identifier)
+        found |= set(files_of(table)) - set(referenced_files(table)) - metadata_files(table)
+    return found
+
+
+def make_old(lake: Lake, age: timedelta = timedelta(days=2)) -> None:
+    """Let every file of a local warehouse be older than it is."""
+    past = time.time() - age.total_seconds()
+    for path in Path(lake.settings.warehouse).rglob("*"):
+        os.utime(path, (past, past))
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return open_lake(tmp_path)
+
+
+# --- compaction
+
+
+def test_compaction_leaves_one_sorted_file_and_the_same_rows(lake: Lake) -> None:
+    for batch in (2, 0, 1):
+        ingest(lake, "orders", batch)
+    ingest(lake, "claims", 0)
+    before = lake.read("bronze.event_records")
+    table = lake.table("bronze.event_records")
+    assert fragmented(table, TABLES["bronze.event_records"]) == ["orders"]
+
+    done = compact(lake, "bronze.event_records", "orders")
+
+    assert (done.rows, done.files_before, done.files_after, done.conflict) == (9, 3, 1, False)
+    assert fragmented(lake.table("bronze.event_records"), TABLES["bronze.event_records"]) == []
+    assert_frame_equal(lake.read("bronze.event_records"), before, check_row_order=False)
+    (path,) = lake.plan("bronze.event_records", log_id="orders").paths
+    written = pl.read_parquet(path.removeprefix("file://"), hive_partitioning=False)
+    assert_frame_equal(written, written.sort("batch_id", "position"))
+    assert lake.plan("bronze.event_records", log_id="claims").rows == 3
+
+
+def test_compaction_restores_trace_order_with_nulls_first(lake: Lake) -> None:
+    identifier = "ocel.object_attributes"
+    frame = rows(identifier, 40).with_columns(
+        time=pl.when(pl.col("ordinal") % 2 == 0).then("time"), object_id=pl.lit("o") + (pl.col("ordinal") % 7).cast(str)
+    )
+    with lake.publication("orders", "silver") as publication:
+        for part in frame.iter_slices(10):
+            publication.append(identifier, part)
+        publication.append("ocel.events", frame_schema("ocel.events").to_frame())
+        publication.commit()
+    # One writer puts small parts into one file, so a second publication makes the second file.
+    with lake.publication("orders", "silver") as publication:
+        publication.append(identifier, frame.with_columns(ordinal=pl.col("ordinal") + 100))
+        publication.commit()
+    compact(lake, identifier, "orders")
+    (path,) = lake.plan(identifier).paths
+    written = pl.read_parquet(path.removeprefix("file://"), hive_partitioning=False)
+    assert written.height == 80
+    assert_frame_equal(written, written.sort("object_id", "name", "time", "ordinal"))
+
+
+def test_readers_of_earlier_publications_keep_their_files(lake: Lake) -> None:
+    first, second = ingest(lake, "orders", 0), ingest(lake, "orders", 1)
+    compact(lake, "bronze.event_records", "orders")
+    assert lake.read("bronze.event_records", as_of=first.publication_id).height == 3
+    assert lake.read("bronze.event_records", as_of=second.publication_id).height == 6
+    assert lake.sql("SELECT count(*) FROM bronze.event_records", as_of=first.publication_id).item() == 3
+    assert lake.read("bronze.event_records").height == 6
+
+
+def test_a_publication_meanwhile_wins_over_compaction(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for batch in range(2):
+        ingest(lake, "orders", batch)
+    stage = compaction_module.stage_files
+
+    def overtaken(*arguments: object, **options: object) -> object:
+        staged = stage(*arguments, **options)  # type: ignore[arg-type]  # as called
+        ingest(open_lake(lake.settings.home), "orders", 2)
+        return staged
+
+    monkeypatch.setattr(compaction_module, "stage_files", overtaken)
+    done = compact(lake, "bronze.event_records", "orders")
+    assert done.conflict
+    assert lake.read("bronze.event_records").height == 9
+    assert strays(lake) == set()
+
+
+def test_compaction_and_publications_at_once_lose_nothing(lake: Lake) -> None:
+    ingest(lake, "orders", 0)
+
+    def compacting() -> None:
+        for _ in range(6):
+            compact(open_lake(lake.settings.home), "bronze.event_records", "orders")
+
+    with ThreadPoolExecutor(2) as pool:
+        upkeep = pool.submit(compacting)
+        for batch in range(1, 9):
+            ingest(lake, "orders", batch)
+        upkeep.result()
+    found = lake.read("bronze.event_records", "orders")
+    assert found.height == 27
+    assert found.select("batch_id", "position").is_unique().all()
+
+
+def test_compaction_that_dies_leaves_the_table_as_it_was(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for batch in range(2):
+        ingest(lake, "orders", batch)
+    before = lake.table("bronze.event_records").metadata_location
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lake.catalog, "commit_table", killed)
+    with pytest.raises(KeyboardInterrupt):
+        compact(lake, "bronze.event_records", "orders")
+    monkeypatch.undo()
+    assert lake.table("bronze.event_records").metadata_location == before
+    assert lake.read("bronze.event_records").height == 6
+    make_old(lake)
+    assert sum(removal.files for removal in remove_orphans(lake)) > 0
+    assert strays(lake) == set()
+    assert lake.read("bronze.event_records").height == 6
+
+
+def test_compaction_refuses_to_lose_columns(lake: Lake) -> None:
+    from pyiceberg.types import LongType
+
+    ingest(lake, "orders", 0)
+    with lake.table("bronze.batches").update_schema() as update:
+        update.add_column("cost", LongType())
+    with pytest.raises(LakeError, match="cost"):
+        compact(lake, "bronze.batches", "orders")
+
+
+# --- manifests
+
+
+def test_merging_manifests_changes_no_row(lake: Lake) -> None:
+    for batch in range(6):
+        ingest(lake, "orders", batch)
+    table = lake.table("bronze.event_records")
+    assert len(table.current_snapshot().manifests(table.io)) == 6
+    before = lake.read("bronze.event_records")
+    assert not merge_manifests(lake, "bronze.event_records", least=7)
+    assert merge_manifests(lake, "bronze.event_records")
+    table = lake.table("bronze.event_records")
+    assert len(table.current_snapshot().manifests(table.io)) == 1
+    assert_frame_equal(lake.read("bronze.event_records"), before, check_row_order=False)
+    ingest(lake, "orders", 7)
+    assert lake.read("bronze.event_records").height == 21
+
+
+# --- expiry
+
+
+def test_expiry_frees_what_nothing_retained_refers_to(lake: Lake) -> None:
+    records = [publish(lake, "orders", "silver", number) for number in (2, 3, 4, 5)]
+    table = lake.table("ocel.events")
+    before = files_of(table)
+    kept = referenced_files(table, {record.snapshots["ocel.events"] for record in records[2:]})
+
+    done = expire_snapshots(lake, Retention(publications=2), grace=NOTHING)
+
+    assert {expiry.identifier for expiry in done} == set(SOME["silver"])
+    assert all(expiry.snapshots == 2 and expiry.files >= 4 for expiry in done)
+    table = lake.table("ocel.events")
+    assert len(table.metadata.snapshots) == 2
+    after = files_of(table)
+    assert set(kept) <= set(after)
+    assert len([path for path in before if path.endswith(".parquet")]) == 4
+    assert len([path for path in after if path.endswith(".parquet")]) == 2
+    assert strays(lake) == set()
+    for record, number in zip(records[2:], (4, 5), strict=True):
+        assert lake.ocel("orders", as_of=record.publication_id).events.height == number
+        assert lake.sql("SELECT count(*) FROM ocel.events", as_of=record.publication_id).item() == number
+    assert lake.history("ocel.events")["available"].to_list() == [False, False, True, True]
+
+
+def test_an_expired_publication_says_what_is_retained(lake: Lake) -> None:
+    for number in range(1, 6):
+        publish(lake, "orders", "silver", number)
+    expire_snapshots(lake, Retention(publications=3), grace=NOTHING)
+    for ask in (
+        lambda: lake.read("ocel.events", "orders", as_of="orders.silver.1"),
+        lambda: lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1"),
+        lambda: lake.ocel("orders", as_of="orders.silver.1"),
+    ):
+        with pytest.raises(NotFound, match=r"orders.silver.1.*Retained are orders.silver.3, ..., orders.silver.5"):
+            ask()
+
+
+def test_old_publications_expire_by_age_but_the_newest_of_each_log_stays(lake: Lake) -> None:
+    publish(lake, "claims", "silver", 2)
+    for number in (3, 4):
+        publish(lake, "orders", "silver", number)
+    expire_snapshots(lake, Retention(age=NOTHING), grace=NOTHING)
+    assert len(lake.table("ocel.events").metadata.snapshots) == 1
+    assert lake.ocel("claims", as_of="claims.silver.1").events.height == 2
+    assert lake.ocel("orders", as_of="orders.silver.2").events.height == 4
+    with pytest.raises(NotFound):
+        lake.ocel("orders", as_of="orders.silver.1")
+
+
+def test_one_log_can_be_read_where_another_ones_state_has_expired(lake: Lake) -> None:
+    publish(lake, "orders", "silver", 3)
+    first = publish(lake, "claims", "silver", 2).time
+    for number in (4, 5):
+        publish(lake, "claims", "silver", number)
+    expire_snapshots(lake, Retention(publications=2), grace=NOTHING)
+    assert lake.read("ocel.events", "orders", as_of=first).height == 3
+    assert lake.ocel("orders", as_of=first).events.height == 3
+    for log_id in ("claims", None):
+        with pytest.raises(NotFound, match=r"claims\.silver\.1"):
+            lake.read("ocel.events", log_id, as_of=first)
+
+
+def test_a_state_lives_on_in_the_snapshots_of_other_logs(lake: Lake) -> None:
+    first = publish(lake, "claims", "silver", 2)
+    publish(lake, "orders", "silver", 3)
+    publish(lake, "claims", "silver", 4)
+    expire_snapshots(lake, Retention(publications=2), grace=NOTHING)
+    assert lake.read("ocel.events", "claims", as_of=first.publication_id).height == 2
+
+
+def test_what_the_newest_publication_was_computed_from_stays(lake: Lake) -> None:
+    source = publish(lake, "orders", "silver", 2)
+    publish(lake, "orders", "gold", 1, silver=source.publication_id)
+    for number in (3, 4):
+        publish(lake, "orders", "silver", number)
+    expire_snapshots(lake, KEEP_ONE, grace=NOTHING)
+    assert lake.ocel("orders", as_of="orders.gold.1").events.height == 2
+    with pytest.raises(NotFound):
+        lake.ocel("orders", as_of="orders.silver.2")
+
+
+def test_snapshots_that_were_current_a_moment_ago_stay(lake: Lake) -> None:
+    for number in (1, 2, 3):
+        publish(lake, "orders", "silver", number)
+    assert expire_snapshots(lake, KEEP_ONE) == []
+    assert len(lake.table("ocel.events").metadata.snapshots) == 3
+
+
+def test_files_are_deleted_only_after_the_commit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2, 3):
+        publish(lake, "orders", "silver", number)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lake.catalog, "commit_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            expire_snapshots(lake, KEEP_ONE, grace=NOTHING)
+    for number in (1, 2, 3):
+        assert lake.ocel("orders", as_of=f"orders.silver.{number}").events.height == number
+
+    with monkeypatch.context() as patch:
+        patch.setattr(expiry_module, "delete_files", killed)
+        with pytest.raises(KeyboardInterrupt):
+            expire_snapshots(lake, KEEP_ONE, grace=NOTHING)
+    # Killed between commit and deletion: the files are orphans, which a later run removes.
+    assert lake.ocel("orders").events.height == 3
+    assert strays(lake)
+    make_old(lake)
+    expire_snapshots(lake, KEEP_ONE, grace=NOTHING)
+    remove_orphans(lake)
+    assert strays(lake) == set()
+    assert lake.ocel("orders").events.height == 3
+
+
+def test_expiry_and_publications_at_once(lake: Lake) -> None:
+    publish(lake, "orders", "silver", 1)
+
+    def expiring() -> None:
+        other = open_lake(lake.settings.home)
+        for _ in range(4):
+            expire_snapshots(other, KEEP_ONE, grace=NOTHING)
+
+    with ThreadPoolExecutor(2) as pool:
+        upkeep = pool.submit(expiring)
+        for number in range(2, 7):
+            publish(lake, "orders", "silver", number)
+        upkeep.result()
+    assert lake.ocel("orders").events.height == 6
+    assert lake.ocel("orders", as_of="orders.silver.6").events.height == 6
+
+
+def test_a_warm_query_at_an_expired_moment_fails_cleanly(lake: Lake) -> None:
+    for number in (1, 2, 3):
+        publish(lake, "orders", "silver", number)
+    other = open_lake(lake.settings.home)
+    assert lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1").item() == 1
+    expire_snapshots(other, KEEP_ONE, grace=NOTHING)
+    with pytest.raises(NotFound):
+        lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1")
+    assert lake.sql("SELECT count(*) FROM ocel.events").item() == 3
+
+
+# --- orphans
+
+
+def test_staged_files_of_a_running_publication_survive(lake: Lake) -> None:
+    publish(lake, "orders", "silver", 2)
+    with lake.publication("orders", "silver") as publication:
+        for identifier in SOME["silver"]:
+            publication.replace(identifier, rows(identifier, 5))
+        assert remove_orphans(lake) == []
+        publication.commit()
+    assert lake.ocel("orders").events.height == 5
+
+
+def test_orphans_and_old_metadata_are_removed_and_nothing_else(lake: Lake) -> None:
+    for number in range(1, 4):
+        publish(lake, "orders", "silver", number)
+    table = lake.table("ocel.events")
+    folder = Path(path_of(table.location()))
+    stray = [folder / "data" / "log_id=orders" / "lost.parquet", folder / "metadata" / "00000-old.metadata.json"]
+    for path in stray:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"lost")
+    elsewhere = Path(lake.settings.warehouse) / "notes.txt"
+    elsewhere.write_text("not ours")
+    assert remove_orphans(lake) == []
+    make_old(lake)
+    (removal,) = remove_orphans(lake)
+    assert (removal.identifier, removal.files, removal.size) == ("ocel.events", 2, 8)
+    assert not any(path.exists() for path in stray)
+    assert elsewhere.exists()
+    assert [lake.ocel("orders", as_of=f"orders.silver.{n}").events.height for n in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_deleting_a_file_twice_is_no_error(lake: Lake) -> None:
+    publish(lake, "orders", "silver", 1)
+    table = lake.table("ocel.events")
+    (path,) = lake.plan("ocel.events").paths
+    assert delete_files(table.io, [path]) == 1
+    assert delete_files(table.io, [path]) == 0
+
+
+# --- all of it
+
+
+def test_the_nightly_run_reports_what_it_did(lake: Lake) -> None:
+    for batch in range(9):
+        ingest(lake, "orders", batch)
+        publish(lake, "orders", "silver", batch + 1, bronze=f"orders.bronze.{batch + 1}")
+    before = {identifier: lake.read(identifier) for identifier in TABLES}
+    make_old(lake)
+    config = MaintenanceConfig(
+        Retention(publications=2), reader_grace=NOTHING, orphan_age=timedelta(hours=1), manifests=4
+    )
+    report = run_maintenance(lake, config)
+    assert {(done.identifier, done.files_before, done.files_after) for done in report.compacted} == {
+        (spec.identifier, 9, 1) for spec in layer_tables("bronze")
+    }
+    assert {done.identifier for done in report.expired} >= set(SOME["silver"])
+    assert report.seconds > 0
+    for identifier, frame in before.items():
+        assert_frame_equal(lake.read(identifier), frame, check_row_order=False)
+    again = run_maintenance(lake, config)
+    assert (again.compacted, again.merged) == ((), ())
+    assert lake.ocel("orders", as_of="orders.silver.8").events.height == 8
+
+
+def test_publishing_keeps_snapshots_manifests_and_metadata_files_few(lake: Lake) -> None:
+    lake.store.retention = Retention(publications=5)
+    for number in range(40):
+        publish(lake, f"log{number % 3}", "silver", 2)
+    table = lake.table("ocel.events")
+    assert len(table.metadata.snapshots) <= 21
+    assert len(table.current_snapshot().manifests(table.io)) <= 20
+    assert len([path for path in files_of(table) if path.endswith(".metadata.json")]) <= 21
+    assert lake.read("ocel.events").height == 6
+    assert lake.ocel("log0", as_of="log0.silver.14").events.height == 2
+    make_old(lake)
+    remove_orphans(lake)
+    assert strays(lake) == set()
+    assert lake.ocel("log0", as_of="log0.silver.14").events.height == 2
