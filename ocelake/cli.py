@@ -159,10 +159,13 @@ def export(
     as_of: AsOfOption = None,
 ) -> None:
     """Write a log as an OCEL 2.0 file."""
-    from ocelake.ocel.write import write_log
+    from ocelake.ocel.write import lost_on_export, write_log
 
-    write_log(_lake().ocel(log, as_of=as_of), out)
+    ocel = _lake().ocel(log, as_of=as_of)
+    write_log(ocel, out)
     typer.echo(f"Wrote {out} ({out.stat().st_size:,} bytes)")
+    for lost in lost_on_export(ocel):
+        typer.echo(f"Note: {lost}")
 
 
 @app.command()
