@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import RESTError
 from pyiceberg.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -174,7 +175,7 @@ class Lake:
         NotFound
             Where there is no such table, column or publication, or its state has expired.
         """
-        return scan_table(*self._view(identifier, as_of), log_id, columns)
+        return scan_table(*self._view(identifier, as_of, log_id), log_id, columns)
 
     def read(
         self,
@@ -189,7 +190,7 @@ class Lake:
 
     def plan(self, identifier: str, *, log_id: str | None = None, as_of: AsOf | Moment = None) -> Plan:
         """Plan which data files hold a table's rows at a moment."""
-        return plan_table(*self._view(identifier, as_of), log_id)
+        return plan_table(*self._view(identifier, as_of, log_id), log_id)
 
     def ocel(self, log_id: str, as_of: AsOf | Moment = None) -> Ocel:
         """Read a log: all its tables at one moment, sorted.
@@ -210,7 +211,7 @@ class Lake:
         lazy = []
         for name in names:
             spec = TABLES[name]
-            view = table_view(self.store, spec, tables[name], moment)
+            view = table_view(self.store, spec, tables[name], moment, log_id)
             sort = [column for column in spec.sort if column not in spec.partition]
             lazy.append(scan_table(spec, tables[name], view, log_id).sort(sort))
         frames = pl.collect_all(lazy)
@@ -256,10 +257,11 @@ class Lake:
 
         return SqlSession(self)
 
-    def _view(self, identifier: str, as_of: AsOf | Moment) -> tuple[TableSpec, Table, View]:
+    def _view(self, identifier: str, as_of: AsOf | Moment, log_id: str | None) -> tuple[TableSpec, Table, View]:
         spec = _spec(identifier)
+        moment = self.moment(as_of)
         table = self.store.tables([identifier])[identifier]
-        return spec, table, table_view(self.store, spec, table, self.moment(as_of))
+        return spec, table, table_view(self.store, spec, table, moment, log_id)
 
 
 def _spec(identifier: str) -> TableSpec:
@@ -278,6 +280,8 @@ def _connect(settings: LakeSettings) -> PublicationStore:
         "uri": settings.catalog_uri,
         "warehouse": settings.warehouse,
     }
+    if settings.catalog_uri.startswith(("http://", "https://")):
+        return _connect_rest(settings, properties)
     try:
         return SqlStore(PublicationCatalog(_CATALOG_NAME, **properties))
     except SQLAlchemyError as error:
@@ -286,3 +290,21 @@ def _connect(settings: LakeSettings) -> PublicationStore:
             where=settings.catalog_uri,
             fix="Check OCELAKE_CATALOG_URI, and that the database is running.",
         ) from error
+
+
+def _connect_rest(settings: LakeSettings, properties: dict[str, str]) -> PublicationStore:
+    from pyiceberg.catalog.rest import RestCatalog
+    from requests import RequestException
+
+    from ocelake.lake.rest import RestStore
+
+    try:
+        store = RestStore(RestCatalog(_CATALOG_NAME, **properties))
+        store.recover()
+    except (RequestException, RESTError) as error:
+        raise LakeError(
+            f"The catalog cannot be opened: {error}",
+            where=settings.catalog_uri,
+            fix="Check OCELAKE_CATALOG_URI, the catalog's properties, and that the server is running.",
+        ) from error
+    return store

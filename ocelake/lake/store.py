@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any, Final, Protocol
 
 from pyiceberg.catalog import Catalog
@@ -27,7 +28,7 @@ from ocelake.lake.retention import Retention, expired_snapshots, retained_public
 from ocelake.lake.snapshots import StagedSnapshot, of_log, slice_files, stage_files
 from ocelake.tables import Layer
 
-__all__ = ["AlreadyPublished", "Change", "Draft", "PublicationStore", "SqlStore", "check_draft", "stage_change"]
+__all__ = ["AlreadyPublished", "Change", "Draft", "PublicationStore", "SqlStore", "batches_in", "check_draft"]
 
 _CACHED_TABLES: Final = 256
 _STAGING_THREADS: Final = 4
@@ -126,19 +127,19 @@ class PublicationStore(Protocol):
         """
 
 
-def check_draft(draft: Draft, latest: PublicationRecord | None, tables: Mapping[str, Table]) -> int:
+def check_draft(draft: Draft, latest: PublicationRecord | None, batches: Callable[[], set[str]]) -> int:
     """Give the number of the publication to be made, or say why it must not be.
 
     Parameters
     ----------
     latest : PublicationRecord or None
         The newest publication of the draft's log and layer.
-    tables : mapping of str to Table
-        The tables that the draft is staged against.
+    batches : callable
+        Gives the log's batches in the state that the draft is staged against.
     """
     number = latest.number if latest else 0
     if draft.batches:
-        present = _batches(tables["bronze.batches"], draft.log_id) & draft.batches
+        present = batches() & draft.batches
         if present == draft.batches:
             raise AlreadyPublished
         if present:
@@ -164,7 +165,7 @@ def check_draft(draft: Draft, latest: PublicationRecord | None, tables: Mapping[
     return number + 1
 
 
-def stage_change(table: Table, draft: Draft, change: Change) -> StagedSnapshot | None:
+def _stage_change(table: Table, draft: Draft, change: Change) -> StagedSnapshot | None:
     """Stage a draft's change of one table; None where the slice stays as it is: empty."""
     remove = slice_files(table, draft.log_id) if change.replace else []
     if not remove and not change.files:
@@ -226,7 +227,9 @@ class SqlStore:
     def _stage(self, draft: Draft, staged: _Staged, connection: Connection | None) -> None:
         tables = self.tables(draft.changes, connection)
         latest = self._latest(draft, connection)
-        check_draft(draft, latest, tables)
+        if draft.batches:
+            staged.batches = cache(partial(batches_in, tables["bronze.batches"], draft.log_id))
+        check_draft(draft, latest, staged.batches)
         retained = None
         if any(self.retention.overdue(len(table.metadata.snapshots)) for table in tables.values()):
             retained = retained_publications(self, draft.layer, self.retention, datetime.now(UTC))
@@ -237,7 +240,7 @@ class SqlStore:
         return found[0] if found else None
 
     def _swap(self, connection: Connection, draft: Draft, staged: _Staged) -> PublicationRecord:
-        number = check_draft(draft, self._latest(draft, connection), staged.tables)
+        number = check_draft(draft, self._latest(draft, connection), staged.batches)
         self.catalog.swap(connection, staged.swaps())
         record = draft.record(number, self.catalog.next_time(connection), staged.snapshots())
         self.catalog.insert_publication(connection, record)
@@ -262,6 +265,7 @@ class _Staged:
 
     def __init__(self, catalog: PublicationCatalog) -> None:
         self.tables: dict[str, Table] = {}
+        self.batches: Callable[[], set[str]] = set
         self._catalog = catalog
         self._parts: dict[str, tuple[StagedSnapshot, StagedTable] | None] = {}
 
@@ -270,7 +274,7 @@ class _Staged:
         self.tables = tables
 
         def one(identifier: str) -> tuple[StagedSnapshot, StagedTable] | None:
-            snapshot = stage_change(tables[identifier], draft, draft.changes[identifier])
+            snapshot = _stage_change(tables[identifier], draft, draft.changes[identifier])
             if snapshot is None:
                 return None
             # The files of dropped snapshots stay, for whoever reads them: `ocelake.lake.maintenance` removes them.
@@ -315,8 +319,9 @@ class _Staged:
         self._parts = {}
 
 
-def _batches(table: Table, log_id: str) -> set[str]:
+def batches_in(table: Table, log_id: str, snapshot_id: int | None = None) -> set[str]:
+    """Give the batches of a log in a snapshot of `bronze.batches`, the current one by default."""
     if table.metadata.current_snapshot_id is None:
         return set()
-    rows = table.scan(row_filter=of_log(log_id), selected_fields=("batch_id",)).to_arrow()
+    rows = table.scan(row_filter=of_log(log_id), selected_fields=("batch_id",), snapshot_id=snapshot_id).to_arrow()
     return set(rows["batch_id"].to_pylist())

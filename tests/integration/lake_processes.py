@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 from sqlalchemy.engine.default import DefaultDialect
 
@@ -29,6 +30,7 @@ STEPS = (
     (PyArrowFileIO, "delete"),
     (pq.ParquetWriter, "write_table"),
     (pq.ParquetWriter, "close"),
+    (RestCatalog, "commit_table"),
     (DefaultDialect, "do_execute"),
     (DefaultDialect, "do_commit"),
 )
