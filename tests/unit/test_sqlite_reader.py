@@ -531,10 +531,10 @@ def test_rows_come_in_the_order_of_the_table(tmp_path: Path, many: int, rowid: s
         f"""
         CREATE TABLE event(ocel_id TEXT PRIMARY KEY, ocel_type TEXT);
         CREATE UNIQUE INDEX by_type ON event(ocel_type, ocel_id);
-        CREATE TABLE event_object(ocel_event_id TEXT, ocel_object_id TEXT,
+        CREATE TABLE event_object(ocel_event_id TEXT, ocel_object_id TEXT, pad TEXT, more TEXT,
                                   PRIMARY KEY(ocel_event_id, ocel_object_id)) {rowid};
         INSERT INTO event(rowid, ocel_id, ocel_type) VALUES (-7, 'z', 'b'), (3, 'y', 'a'), (1 << 60, 'x', 'c');
-        INSERT INTO event_object VALUES ('y', 'o3'), ('y', 'o1'), ('z', 'o2');
+        INSERT INTO event_object(ocel_event_id, ocel_object_id) VALUES ('y', 'o3'), ('y', 'o1'), ('z', 'o2');
         """,
     )
     with pytest.MonkeyPatch.context() as patch:
