@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from pyiceberg.table import Table
+from pyiceberg.types import LongType
 
-from ocelake.errors import LakeError, NotFound
+from ocelake.errors import LakeError, NotFound, QueryRefused
 from ocelake.lake import Lake, PublicationRecord, open_lake
 from ocelake.lake.maintenance import (
     MaintenanceConfig,
@@ -30,6 +33,7 @@ from ocelake.lake.maintenance import compaction as compaction_module
 from ocelake.lake.maintenance import expiry as expiry_module
 from ocelake.lake.maintenance.references import delete_files, metadata_files, path_of, referenced_files, stored_files
 from ocelake.ocel.model import frame_schema
+from ocelake.settings import LakeSettings
 from ocelake.tables import TABLES, Layer, layer_tables
 
 NOTHING = timedelta(0)
@@ -97,6 +101,19 @@ def make_old(lake: Lake, age: timedelta = timedelta(days=2)) -> None:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return open_lake(tmp_path)
+
+
+@pytest.fixture
+def remote_lake(tmp_path: Path, s3_bucket: dict[str, str], catalog_uri: str) -> Lake:
+    """A lake whose files are in an object store, with the catalog in SQLite and in PostgreSQL."""
+    return open_lake(
+        settings=LakeSettings(
+            home=tmp_path,
+            catalog_uri=catalog_uri,
+            warehouse=f"s3://lake/{uuid4().hex}",
+            catalog_properties=s3_bucket,
+        )
+    )
 
 
 # --- compaction
@@ -206,8 +223,6 @@ def test_compaction_that_dies_leaves_the_table_as_it_was(lake: Lake, monkeypatch
 
 
 def test_compaction_refuses_to_lose_columns(lake: Lake) -> None:
-    from pyiceberg.types import LongType
-
     ingest(lake, "orders", 0)
     with lake.table("bronze.batches").update_schema() as update:
         update.add_column("cost", LongType())
@@ -420,6 +435,39 @@ def test_deleting_a_file_twice_is_no_error(lake: Lake) -> None:
     assert delete_files(table.io, [path]) == 0
 
 
+# --- in an object store
+
+
+def test_upkeep_and_sql_in_an_object_store(remote_lake: Lake) -> None:
+    lake = remote_lake
+    for batch in range(2):
+        ingest(lake, "orders", batch)
+    for number in (1, 3):
+        publish(lake, "orders", "silver", number)
+    lost = f"{lake.table('ocel.events').location()}/data/lost.parquet"
+    with lake.table("ocel.events").io.new_output(lost).create() as stream:
+        stream.write(b"lost")
+    assert lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1").item() == 1
+    config = MaintenanceConfig(KEEP_ONE, reader_grace=NOTHING, orphan_age=NOTHING, manifests=2)
+    report = run_maintenance(lake, config)
+    assert {done.files_after for done in report.compacted} == {1}
+    assert [(removal.identifier, removal.files) for removal in report.orphans if removal.files == 1]
+    assert strays(lake) == set()
+    assert not lake.table("ocel.events").io.new_input(lost).exists()
+    found = lake.sql("SELECT batch_id, position FROM bronze.event_records WHERE batch_id > 'b0000' ORDER BY ALL")
+    assert found.height == 3
+    assert lake.sql("SELECT count(*) FROM ocel.events").item() == 3
+    with pytest.raises(NotFound, match=r"Retained are orders\.silver\.2\."):
+        lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1")
+    with pytest.raises(QueryRefused):
+        lake.sql(f"FROM read_parquet('{lake.plan('ocel.events').paths[0]}')")
+    with lake.table("ocel.events").update_schema() as update:
+        update.rename_column("activity", "event_type")
+        update.add_column("cost", LongType())
+    found = lake.sql("SELECT event_type, cost FROM ocel.events ORDER BY 1")
+    assert found.rows() == [(f"v00000{n}", None) for n in range(3)]
+
+
 # --- all of it
 
 
@@ -459,3 +507,44 @@ def test_publishing_keeps_snapshots_manifests_and_metadata_files_few(lake: Lake)
     remove_orphans(lake)
     assert strays(lake) == set()
     assert lake.ocel("log0", as_of="log0.silver.14").events.height == 2
+
+
+@pytest.mark.slow
+def test_thousands_of_publications_leave_commits_and_reads_as_fast_as_the_first(tmp_path: Path) -> None:
+    """OCELAKE_TEST_PUBLICATIONS=5000 is the full form. Processor time is compared: it does not depend on others."""
+    number, logs, some = int(os.environ.get("OCELAKE_TEST_PUBLICATIONS", "300")), 3, 20
+    lake = open_lake(tmp_path)
+    frame = rows("ocel.events", 3)
+    commits: list[float] = []
+    reads: list[float] = []
+    queries: list[float] = []
+    for published in range(number):
+        start = time.process_time()
+        with lake.publication(f"log{published % logs}", "silver") as publication:
+            publication.replace("ocel.events", frame)
+            record = publication.commit()
+        commits.append(time.process_time() - start)
+        if published < some + logs or published >= number - some:
+            start = time.process_time()
+            assert lake.read("ocel.events", record.log_id).height == 3
+            reads.append(time.process_time() - start)
+            start = time.process_time()
+            lake.sql("SELECT count(*) FROM ocel.events", as_of=record.publication_id)
+            queries.append(time.process_time() - start)
+    ratios = {
+        name: statistics.median(times[-some:]) / statistics.median(times[logs : some + logs])
+        for name, times in (("commit", commits), ("read", reads), ("sql", queries))
+    }
+    print({name: round(ratio, 2) for name, ratio in ratios.items()}, f"after {number} publications")
+    assert max(ratios.values()) < 2, ratios
+    table = lake.table("ocel.events")
+    assert len(table.metadata.snapshots) < 120
+    assert len(table.current_snapshot().manifests(table.io)) <= 20
+    assert lake.publications().height == number
+    assert lake.read("ocel.events", "log0", as_of=f"log0.silver.{(number + 2) // logs}").height == 3
+    with pytest.raises(NotFound, match="Retained are"):
+        lake.read("ocel.events", "log0", as_of="log0.silver.1")
+    make_old(lake)
+    remove_orphans(lake)
+    assert strays(lake) == set()
+    assert len(files_of(table)) < 700
