@@ -164,8 +164,13 @@ def _in_order(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 def _positions(ids: pl.Series, dictionary: pl.Series, kind: str) -> npt.NDArray[np.int64]:
     """Look ids up: their positions in a dictionary of unique ids."""
-    known = pl.DataFrame({"id": dictionary}).with_row_index("position")
-    found = pl.DataFrame({"id": ids}).join(known, on="id", how="left", maintain_order="left")["position"]
+    # Numbers join in a third of the time of text. Where no two ids of the dictionary share a hash, and every id looked
+    # up is in it, the hash stands for the id exactly.
+    words, asked = dictionary.hash(), ids.hash()
+    if words.n_unique() < len(words):
+        words, asked = dictionary, ids
+    known = pl.DataFrame({"id": words}).with_row_index("position")
+    found = pl.DataFrame({"id": asked}).join(known, on="id", how="left", maintain_order="left")["position"]
     if missing := found.null_count():
         example = ids.filter(found.is_null())[0]
         raise OcelakeError(

@@ -82,3 +82,12 @@ def test_subtracting_what_was_never_merged_is_refused() -> None:
     two = Log({"e1": ("b", 0, 0)}, {"o": "order"}, [("e1", "o", "")])
     with pytest.raises(OcelakeError, match="below nothing"):
         subtract(summarise(traces_of(one)), summarise(traces_of(two)))
+
+
+def test_bins_begin_at_powers_of_two() -> None:
+    times = [0, 0, 1, 3, 6, 10, 18]
+    log = Log(
+        {f"e{n}": ("a", time, 0) for n, time in enumerate(times)}, {"o": "x"}, [(f"e{n}", "o", "") for n in range(7)]
+    )
+    histogram = summarise(traces_of(log)).histogram
+    assert sorted(histogram.select("bin", "total_objects").iter_rows()) == [(0, 1), (1, 1), (2, 2), (3, 1), (4, 1)]

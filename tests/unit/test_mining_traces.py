@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from polars.testing import assert_series_equal
 
@@ -85,3 +86,11 @@ def test_dictionaries_are_sorted_by_text() -> None:
     assert_series_equal(traces.activities, pl.Series("activity", ["B", "a", "b"]))
     assert_series_equal(traces.object_types, pl.Series("object_type", ["Z", "z"]))
     assert traces.object_ids.to_list() == ["p", "o"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(logs())
+def test_ids_are_told_apart_even_if_every_hash_collides(log: Log) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pl.Series, "hash", lambda ids: pl.zeros(len(ids), pl.UInt64, eager=True))
+        assert as_lists(traces_of(log)) == log.traces()
