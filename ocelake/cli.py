@@ -185,7 +185,8 @@ def sql(
     """Query the tables with SQL (DuckDB, read only)."""
     from ocelake.console import print_frame
 
-    frame = _lake().sql(query, as_of=as_of)
+    lake = _lake()
+    frame = lake.sql(query, as_of=lake.moment(as_of))
     if output is Format.table:
         print_frame(frame)
     elif output is Format.csv:
@@ -209,7 +210,9 @@ def quarantine(log: LogArgument, rows: Annotated[int, typer.Option(help="How man
     """Show what of a log was not accepted, and why."""
     from ocelake.console import print_quarantine
 
-    print_quarantine(_lake(), log, rows)
+    lake = _lake()
+    _known(lake, log)
+    print_quarantine(lake, log, rows)
 
 
 @app.command()

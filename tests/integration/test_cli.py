@@ -2,50 +2,88 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-ROOT = Path(__file__).parents[2]
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from ocelake import errors
+from ocelake.cli import main
+
 OCELAKE = [sys.executable, "-m", "ocelake"]
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a call gave."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class Shell:
+    """Calls `ocelake` in a folder of its own, with a home of its own: in this process, since a start takes seconds."""
+
+    folder: Path
+    said: str = ""
+
+    def __call__(self, *words: object) -> Done:
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        kept, argv, here = dict(os.environ), sys.argv, Path.cwd()
+        for name in [name for name in os.environ if name.startswith(("OCELAKE_", "DAGSTER_"))]:
+            del os.environ[name]
+        os.environ["COLUMNS"] = "200"
+        sys.argv = ["ocelake", *(str(word) for word in words)]
+        os.chdir(self.folder)
+        code: int | str | None = 0
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                main()
+        except SystemExit as end:
+            code = end.code
+        except errors.OcelakeError:
+            traceback.print_exc(file=err)
+            code = 1
+        finally:
+            os.chdir(here)
+            sys.argv = argv
+            os.environ.clear()
+            os.environ.update(kept)
+        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]  # BytesIO
+        return Done(int(code or 0), *texts)
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Call `ocelake` in a folder of its own, with a home of its own that the module's tests share."""
-    folder = tmp_path_factory.mktemp("cli")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OCELAKE_", "DAGSTER_"))}
-
-    def call(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [*OCELAKE, *(str(word) for word in words)]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=folder, check=False, env={**environment, "COLUMNS": "200"}
-        )
-
-    made = call("generate", "--events", 300, "--seed", 5, "--bad-records", folder / "orders.json")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell whose lake holds one small log; the module's tests share it."""
+    shell = Shell(tmp_path_factory.mktemp("cli"))
+    made = shell("generate", "--events", 300, "--seed", 5, "--bad-records", "orders.json")
     assert made.returncode == 0, made.stderr
-    done = call("ingest", folder / "orders.json")
+    done = shell("ingest", "orders.json")
     assert done.returncode == 0, done.stderr
-    call.folder = folder  # type: ignore[attr-defined]  # handy for the tests
-    call.said = done.stdout  # type: ignore[attr-defined]
-    return call
+    shell.said = done.stdout
+    return shell
 
 
-def test_ingest_tells_what_was_built(run: Run) -> None:
-    said = run.said  # type: ignore[attr-defined]
+def test_ingest_tells_what_was_built(run: Shell) -> None:
+    said = run.said
     for part in ("orders.gold.1", "ocel.event_objects", "Quarantined", "Top trace variants", "Next:"):
         assert part in said
-    assert (run.folder / ".ocelake" / "landing" / "orders" / "orders.json").exists()  # type: ignore[attr-defined]
+    assert (run.folder / ".ocelake" / "landing" / "orders" / "orders.json").exists()
 
 
-def test_sql_gives_rows_in_each_format(run: Run) -> None:
+def test_sql_gives_rows_in_each_format(run: Shell) -> None:
     query = "select count(*) as n from ocel.events"
     rows = json.loads(run("sql", query, "--format", "json").stdout)
     assert rows[0]["n"] > 200
@@ -75,21 +113,21 @@ def test_sql_gives_rows_in_each_format(run: Run) -> None:
         (("validate", "broken.json"), 1, "broken.json"),
     ],
 )
-def test_a_wrong_call_says_what_where_and_what_to_do(run: Run, words: tuple[str, ...], code: int, says: str) -> None:
-    (run.folder / "broken.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")  # type: ignore[attr-defined]
+def test_a_wrong_call_says_what_where_and_what_to_do(run: Shell, words: tuple[str, ...], code: int, says: str) -> None:
+    (run.folder / "broken.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     done = run(*words)
     assert done.returncode == code, done.stdout + done.stderr
     assert says.lower() in (done.stderr + done.stdout).lower()
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_debug_shows_the_traceback(run: Run) -> None:
+def test_debug_shows_the_traceback(run: Shell) -> None:
     done = run("--debug", "ingest", "missing.json")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
 
-def test_lists_and_reports(run: Run) -> None:
+def test_lists_and_reports(run: Shell) -> None:
     assert "orders" in run("logs").stdout
     assert "One qualified event-to-object relation" in run("tables").stdout
     assert "orders.silver.1" in run("history", "ocel.events").stdout
@@ -98,18 +136,18 @@ def test_lists_and_reports(run: Run) -> None:
     assert run("validate", "orders.json").returncode == 0
     added = run("logs", "add", "later", "--undeclared-objects", "infer")
     assert added.returncode == 0, added.stderr
-    settings = run.folder / ".ocelake" / "logs" / "later.yaml"  # type: ignore[attr-defined]
+    settings = run.folder / ".ocelake" / "logs" / "later.yaml"
     assert "undeclared_objects: infer" in settings.read_text()
 
 
 @pytest.mark.parametrize("kind", ["ocdfg", "variants", "timeline"])
-def test_draw_writes_a_picture(run: Run, kind: str) -> None:
+def test_draw_writes_a_picture(run: Shell, kind: str) -> None:
     done = run("draw", kind, "orders", f"{kind}.svg")
     assert done.returncode == 0, done.stderr
-    assert "<svg" in (run.folder / f"{kind}.svg").read_text()  # type: ignore[attr-defined]
+    assert "<svg" in (run.folder / f"{kind}.svg").read_text()
 
 
-def test_an_export_read_again_is_the_same_log(run: Run) -> None:
+def test_an_export_read_again_is_the_same_log(run: Shell) -> None:
     counts = "select (select count(*) from ocel.events where log_id = '{0}') as e, (select count(*) from ocel.event_objects where log_id = '{0}') as r"  # noqa: E501  # one query
     assert run("export", "orders", "again.sqlite").returncode == 0
     done = run("ingest", "again.sqlite", "--log", "again")
@@ -117,6 +155,19 @@ def test_an_export_read_again_is_the_same_log(run: Run) -> None:
     assert "Nothing is quarantined" in done.stdout
     rows = [json.loads(run("sql", counts.format(log), "--format", "json").stdout) for log in ("orders", "again")]
     assert rows[0] == rows[1]
+
+
+def test_the_command_as_a_process(run: Shell) -> None:
+    environment = {**os.environ, "OCELAKE_HOME": str(run.folder / ".ocelake")}
+    query = "select count(*) as n from ocel.objects"
+    good = subprocess.run(
+        [*OCELAKE, "sql", query, "--format", "parquet"], env=environment, capture_output=True, check=True
+    )
+    assert good.stdout[:4] == good.stdout[-4:] == b"PAR1"
+    assert pl.read_parquet(io.BytesIO(good.stdout))["n"][0] > 0
+    bad = subprocess.run([*OCELAKE, "ingest", "nowhere.json"], env=environment, capture_output=True, check=False)
+    assert bad.returncode == 2
+    assert b"Traceback" not in bad.stderr
 
 
 def test_help_answers_at_once() -> None:
