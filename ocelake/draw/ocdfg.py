@@ -138,7 +138,7 @@ def _activity(name: str, events: int, arcs: Sequence[Arc], styles: Mapping[str, 
     loops = [(", ".join(_words(arc)), styles[arc.object_type].colour) for arc in repeated]
     widths = [*(text_width(line, _LARGE) for line in lines), *(text_width(words, _SMALL) + 16 for words, _ in loops)]
     width = max([*widths, 12.0 * len(colours), 44.0]) + 22
-    hover = "\n".join([f"{name}: {events:,} events", *(_hover(arc) for arc in repeated)])
+    hover = "; ".join([f"{name}: {events:,} events", *(_hover(arc) for arc in repeated)])
     height = 16 * len(lines) + 29 + (6 if colours else 0) + 14 * len(loops)
     return _Node(Box(width, height), [*lines, f"{events:,}"], colours, loops, hover)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ocelake.mining import mine_log
 from ocelake.ocel import Ocel
 from ocelake.ocel.generate import generate
 from ocelake.ocel.read import read_log
+from ocelake.ocel.write import write_log
 
 LOGS = (
     "ocel1/p2p-normal.jsonocel",
@@ -123,6 +125,21 @@ def test_variants_are_those_of_pm4pys_flattened_log(mined: tuple[Ocel, dict[str,
         assert counted == Counter(traces)
         empty = ours.filter(pl.col("activities").list.len() == 0)["objects"].sum()
         assert empty == ocel.objects.filter(object_type=kind).height - len(traces)
+
+
+def test_total_objects_are_those_of_r4pm(mined: tuple[Ocel, dict[str, pl.DataFrame]], tmp_path: Path) -> None:
+    import r4pm
+    from r4pm import bindings
+
+    ocel, tables = mined
+    # r4pm orders equal times in its own way: here every event has a time of its own, in our order.
+    own = pl.datetime(2024, 1, 1, time_zone="UTC") + pl.duration(seconds=pl.int_range(pl.len()))
+    ranked = ocel.events.sort("time", "sequence", "event_id").with_columns(own.alias("time"))
+    write_log(replace(ocel, events=ranked), tmp_path / "log.json")
+    log = r4pm.import_item("OCEL", str(tmp_path / "log.json"))
+    for (kind,), ours in tables["gold.ocdfg_edges"].group_by("object_type"):
+        theirs = {(source, target): n for (source, target), n in bindings.get_dfg_of_object_type(log, kind)}
+        assert {(a, b): n for a, b, n in ours.select("source", "target", "total_objects").iter_rows()} == theirs
 
 
 def test_connected_executions_are_those_of_networkx(mined: tuple[Ocel, dict[str, pl.DataFrame]]) -> None:
