@@ -1,81 +1,32 @@
 """Read OCEL 2.0 and OCEL 1.0 JSON of any size.
 
-Here is what the members of the document mean. Cutting it into records is `json_scan`, one record is `json_records`,
-many at once are `json_columns`.
+Here is the way of a document, and what its header means. Cutting it is `json_scan` (and, after a break,
+`json_salvage`), a chunk of records is `json_chunks`, many at once are `json_columns`, one record is `json_records`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import local
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
-from duckdb import DuckDBPyConnection
 
 from ocelake.errors import LogRefused
 from ocelake.ocel.input import Input
-from ocelake.ocel.json_columns import EVENT, OBJECT, RecordKind, connect, read_columns
-from ocelake.ocel.json_records import (
-    Row,
-    decode_members,
-    defect_row,
-    json_text,
-    ocel1_change,
-    ocel1_event,
-    ocel1_object,
-    ocel2_event,
-    ocel2_object,
-    parse,
-    parse_types,
-    text_of,
-)
-from ocelake.ocel.json_scan import BLOCK, Elements, Member, Torn, scan
+from ocelake.ocel.json_chunks import OCEL1, OCEL2, ChunkReader, JsonFormat, as_records
+from ocelake.ocel.json_records import decode_members, defect_row, parse, parse_types, text_of
+from ocelake.ocel.json_salvage import scan_on
+from ocelake.ocel.json_scan import BLOCK, Member, Torn
 from ocelake.ocel.records import Declarations, ReaderOutput, Records
 from ocelake.ocel.values import value_type
 
 __all__ = ["read_ocel1_json", "read_ocel2_json"]
 
 _WORKERS: Final = 2
-_FEW: Final = 256
-"""Up to so many records are read one by one: that takes less time than to set up the engine."""
-
-_BETWEEN: Final = b", \t\r\n"
-_IS_BETWEEN: Final = np.isin(np.arange(256), np.frombuffer(_BETWEEN, np.uint8))
-
-
-@dataclass(slots=True)
-class _Header:
-    """What is gathered for the `Declarations`."""
-
-    types: dict[str, dict[str, dict[str, str]]] = field(default_factory=lambda: {"event": {}, "object": {}})
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    def declare(self, kind: str, key: str, text: bytes) -> None:
-        try:
-            declared = parse_types(text)
-        except (ValueError, RecursionError):
-            self.metadata[f"ignored:key:{key}"] = "not readable"
-            return
-        for name, attributes in declared.items():
-            known = self.types[kind].setdefault(name, {})
-            known.update({attribute: value_type(declared_type) for attribute, declared_type in attributes.items()})
-
-    def note(self, member: Member) -> None:
-        if member.text is None:
-            self.metadata[f"ignored:key:{member.key}"] = "not read"
-            return
-        try:
-            self.metadata[member.key] = _plain(parse(member.text))
-        except (ValueError, TypeError, RecursionError):
-            self.metadata[f"ignored:key:{member.key}"] = "not readable"
-
-    def finish(self) -> Declarations:
-        return Declarations(self.types["event"], self.types["object"], self.metadata)
+_UNREADABLE: Final = (ValueError, TypeError, RecursionError)
 
 
 def read_ocel2_json(source: Input, *, block: int = BLOCK) -> ReaderOutput:
@@ -97,28 +48,9 @@ def read_ocel2_json(source: Input, *, block: int = BLOCK) -> ReaderOutput:
     Raises
     ------
     LogRefused
-        Where the document is broken outside of its records, or ends before its first record.
+        Where the document breaks or ends before its first record.
     """
-    engines = local()
-
-    def read(chunk: Elements) -> Records:
-        kind, careful = (EVENT, ocel2_event) if chunk.key == "events" else (OBJECT, ocel2_object)
-        if len(chunk.starts) <= _FEW or not (_only_commas(chunk) and _is_utf8(chunk.text)):
-            return _as_records(kind, _frame(list(_careful(chunk, careful)), kind))
-        if not hasattr(engines, "connection"):
-            engines.connection = connect()
-        return _as_records(kind, _ocel2_columns(engines.connection, chunk, kind, careful))
-
-    header = _Header()
-    kinds = {"eventTypes": "event", "objectTypes": "object"}
-    for part in _run(source, ("events", "objects"), (*kinds, "version"), read, block):
-        if isinstance(part, Records):
-            yield part
-        elif part.key in kinds and part.text is not None:
-            header.declare(kinds[part.key], part.key, part.text)
-        else:
-            header.note(part)
-    yield header.finish()
+    return _read(source, OCEL2, block)
 
 
 def read_ocel1_json(source: Input, *, block: int = BLOCK) -> ReaderOutput:
@@ -141,180 +73,116 @@ def read_ocel1_json(source: Input, *, block: int = BLOCK) -> ReaderOutput:
     LogRefused
         As `read_ocel2_json`.
     """
-    header = _Header()
-    cut = ("ocel:events", "ocel:objects", "ocel:objectChanges")
-    kinds = {"ocel:eventTypes": "event", "ocel:objectTypes": "object"}
-    globals_ = ("ocel:global-log", "ocel:global-event", "ocel:global-object")
-    for part in _run(source, cut, (*kinds, *globals_), _ocel1_chunk, block):
-        if isinstance(part, Records):
-            yield part
-        elif part.text is not None and part.key in kinds:
-            header.declare(kinds[part.key], part.key, part.text)
-        elif part.text is not None and part.key in globals_:
-            _ocel1_global(header, part.key, part.text)
-        else:
-            header.note(part)
+    return _read(source, OCEL1, block)
+
+
+def _read(source: Input, form: JsonFormat, block: int) -> ReaderOutput:
+    header = _Header(form)
+    numbers = _Numbers()
+    torn: Torn | None = None
+    with source.stream() as stream:
+        parts = scan_on(stream, name=source.name, elements=form.elements, kept=form.kept, block=block)
+        for part in _in_order(ChunkReader(form, source.name), parts):
+            if isinstance(part, Records):
+                yield numbers.number(part)
+            elif isinstance(part, Torn):
+                torn = part
+            else:
+                header.note(part)
+    if torn is not None:
+        yield numbers.number(_torn(source, torn, empty=numbers.empty))
     yield header.finish()
 
 
-def _run(
-    source: Input, cut: tuple[str, ...], kept: tuple[str, ...], read: Callable[[Elements], Records], block: int
-) -> Iterator[Records | Member]:
-    """Cut the document and read its chunks, some at a time, in order; number the records."""
-    events = objects = 0
-    pending: deque[Future[Records] | Member] = deque()
-
-    def take() -> Records | Member:
-        nonlocal events, objects
-        part = pending.popleft()
-        if isinstance(part, Member):
-            return part
-        chunk = part.result()
-        numbered = Records(
-            chunk.events.with_columns(pl.col("position") + events),
-            chunk.objects.with_columns(pl.col("position") + objects),
-        )
-        events += chunk.events.height
-        objects += chunk.objects.height
-        return numbered
-
-    torn: Torn | None = None
-    with source.stream() as stream, ThreadPoolExecutor(_WORKERS) as pool:
-        for part in scan(stream, name=source.name, elements=cut, kept=kept, block=block):
-            if isinstance(part, Torn):
-                torn = part
-                continue
-            pending.append(pool.submit(read, part) if isinstance(part, Elements) else part)
+def _in_order(reader: ChunkReader, parts: Iterator[Any]) -> Iterator[Records | Member | Torn]:
+    """Read parts some at a time, and give what they hold in their order."""
+    pending: deque[Future[list[Records | Member]] | Torn] = deque()
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for part in parts:
+            pending.append(part if isinstance(part, Torn) else pool.submit(reader.read, part))
             while len(pending) > _WORKERS:
-                yield take()
+                yield from _result(pending.popleft())
         while pending:
-            yield take()
-    if torn is not None:
-        yield _torn(source, torn, events, objects)
+            yield from _result(pending.popleft())
 
 
-def _torn(source: Input, torn: Torn, events: int, objects: int) -> Records:
+def _result(part: Future[list[Records | Member]] | Torn) -> list[Records | Member] | list[Torn]:
+    return [part] if isinstance(part, Torn) else part.result()
+
+
+def _torn(source: Input, torn: Torn, *, empty: bool) -> Records:
     """Give the rest of a document that ends too early, or goes on after its end, as one record."""
-    if events + objects == 0:
+    if empty:
         raise LogRefused(
-            "The JSON ends before its first event or object." if not torn.complete else "The JSON holds no records.",
+            f"The JSON {torn.reason}; no event or object was found before.",
             where=source.name,
             fix="Check that the file is complete; export or fetch it again.",
         )
-    row = defect_row("malformed" if torn.complete else "truncated", torn.text.strip(_BETWEEN))
-    in_objects = torn.key is not None and torn.key.endswith("objects")
-    return _as_records(OBJECT, _frame([row], OBJECT, objects)) if in_objects else Records(_frame([row], EVENT, events))
+    row = defect_row("malformed" if torn.complete else "truncated", torn.text.strip(b", \t\r\n"))
+    return as_records([row], torn.key)
 
 
-def _ocel2_columns(
-    connection: DuckDBPyConnection, chunk: Elements, kind: RecordKind, careful: Callable[[bytes], Row]
-) -> pl.DataFrame:
-    """Read a chunk of records in columns, and those that these do not hold one by one."""
-    frame, whole = read_columns(connection, chunk, kind)
-    if whole.all():
-        return frame
-    others = np.flatnonzero(~whole)
-    ranges = zip(chunk.starts[others].tolist(), chunk.ends[others].tolist(), strict=True)
-    rows = [careful(chunk.text[start:end]) for start, end in ranges]
-    repaired = _frame(rows, kind).with_columns(pl.Series("position", others))
-    return pl.concat([frame.filter(pl.Series(whole)), repaired]).sort("position")
+@dataclass(slots=True)
+class _Numbers:
+    """Numbers records over the whole source, events and objects apart."""
+
+    events: int = 0
+    objects: int = 0
+
+    @property
+    def empty(self) -> bool:
+        return self.events + self.objects == 0
+
+    def number(self, records: Records) -> Records:
+        events = records.events.with_columns(pl.col("position") + self.events)
+        objects = records.objects.with_columns(pl.col("position") + self.objects)
+        self.events += events.height
+        self.objects += objects.height
+        return Records(events, objects)
 
 
-def _careful(chunk: Elements, read: Callable[[bytes], Row]) -> Iterator[Row]:
-    """Read a chunk's records one by one, and everything that stands between them."""
-    ranges = list(zip(chunk.starts.tolist(), chunk.ends.tolist(), strict=True))
-    for index, between in enumerate(chunk.between()):
-        odd = between.strip(_BETWEEN)
-        if odd:
-            yield from _odd_elements(odd)
-        if index < len(ranges):
-            yield read(chunk.text[slice(*ranges[index])])
+@dataclass(slots=True)
+class _Header:
+    """Gathers the `Declarations`."""
 
+    form: JsonFormat
+    types: dict[str, dict[str, dict[str, str]]] = field(default_factory=lambda: {"event": {}, "object": {}})
+    metadata: dict[str, str] = field(default_factory=dict)
 
-def _odd_elements(text: bytes) -> Iterator[Row]:
-    """Give a row for each element that is no object: numbers, texts, nulls, or what is no JSON at all."""
-    try:
-        elements = [json_text(value).encode() for value in parse(b"[" + text + b"]")]
-    except (ValueError, TypeError, RecursionError):
-        elements = [text]
-    for element in elements:
-        yield defect_row("malformed", element)
-
-
-def _ocel1_chunk(chunk: Elements) -> Records:
-    if chunk.key == "ocel:objectChanges":
-        return _as_records(OBJECT, _frame(list(_careful(chunk, ocel1_change)), OBJECT))
-    kind, read = (EVENT, ocel1_event) if chunk.key == "ocel:events" else (OBJECT, ocel1_object)
-    return _as_records(kind, _frame(list(_ocel1_rows(chunk, read)), kind))
-
-
-def _ocel1_rows(chunk: Elements, read: Callable[[str, bytes], Row]) -> Iterator[Row]:
-    """Read records by name: the name of each is in the text before it, with members that are no records."""
-    ranges = list(zip(chunk.starts.tolist(), chunk.ends.tolist(), strict=True))
-    for index, between in enumerate(chunk.between()):
-        text = between.strip(_BETWEEN)
-        last = index == len(ranges)
-        record = b"" if last else chunk.text[slice(*ranges[index])]
+    def note(self, member: Member) -> None:
+        """Take what a member says; what says nothing that is known is named as ignored."""
+        if member.text is None:
+            self.metadata[f"ignored:key:{member.key}"] = "not read"
+            return
         try:
-            members = decode_members(text if last else text + b"null")
-        except (ValueError, RecursionError):
-            yield defect_row("malformed", text + record)
-            continue
-        for name, value in members if last else members[:-1]:
-            yield defect_row("malformed", f"{json_text(name)}:{json_text(value)}".encode())
-        if not last:
-            yield read(members[-1][0], record)
+            if member.key in self.form.types:
+                self._declare(self.form.types[member.key], member.text)
+            elif member.key.startswith("ocel:global-"):
+                self._global(member.key, member.text)
+            else:
+                self.metadata[member.key] = _plain(parse(member.text))
+        except _UNREADABLE:
+            self.metadata[f"ignored:key:{member.key}"] = "not readable"
 
+    def finish(self) -> Declarations:
+        return Declarations(self.types["event"], self.types["object"], self.metadata)
 
-def _ocel1_global(header: _Header, key: str, text: bytes) -> None:
-    try:
-        members = decode_members(text.strip()[1:-1])
-    except (ValueError, RecursionError):
-        header.metadata[f"ignored:key:{key}"] = "not readable"
-        return
-    for name, value in members:
-        if name == "ocel:object-types" and isinstance(value, list):
-            for declared in value:
-                header.types["object"].setdefault(text_of(declared), {})
-        elif key == "ocel:global-log":
-            header.metadata[name.removeprefix("ocel:")] = _plain(value)
-        else:
-            header.metadata[f"{key.removeprefix('ocel:')}:{name}"] = text_of(value)
+    def _declare(self, kind: str, text: bytes) -> None:
+        for name, attributes in parse_types(text).items():
+            known = self.types[kind].setdefault(name, {})
+            known.update({attribute: value_type(declared) for attribute, declared in attributes.items()})
 
-
-def _only_commas(chunk: Elements) -> bool:
-    """Whether nothing but commas and space stands between the records."""
-    begins = np.concatenate([[0], chunk.ends])
-    lengths = np.concatenate([chunk.starts, [len(chunk.text)]]) - begins
-    total = int(lengths.sum())
-    if total > len(chunk.text) // 2:
-        return False
-    before = np.cumsum(lengths) - lengths
-    places = np.arange(total) + np.repeat(begins - before, lengths)
-    return bool(_IS_BETWEEN[np.frombuffer(chunk.text, np.uint8)[places]].all())
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    def _global(self, key: str, text: bytes) -> None:
+        for name, value in decode_members(text.strip()[1:-1]):
+            if name == "ocel:object-types" and isinstance(value, list):
+                for declared in value:
+                    self.types["object"].setdefault(text_of(declared), {})
+            elif key == "ocel:global-log":
+                self.metadata[name.removeprefix("ocel:")] = _plain(value)
+            else:
+                self.metadata[f"{key.removeprefix('ocel:')}:{name}"] = text_of(value)
 
 
 def _plain(value: Any) -> str:
     """Give a header value as text; some write the version as a list of one."""
     return text_of(value[0] if isinstance(value, list) and len(value) == 1 else value)
-
-
-def _frame(rows: list[Row], kind: RecordKind, first: int = 0) -> pl.DataFrame:
-    """Build the frame of rows that leave out what is null."""
-    defaults = {"attributes": [], "relationships": [], "declared": True}
-    complete = [{"position": first + index, **defaults, **row} for index, row in enumerate(rows)]
-    return pl.DataFrame(complete, schema=kind.schema)
-
-
-def _as_records(kind: RecordKind, frame: pl.DataFrame) -> Records:
-    return Records(events=frame) if kind is EVENT else Records(objects=frame)

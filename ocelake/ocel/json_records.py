@@ -16,6 +16,7 @@ import orjson
 
 __all__ = [
     "Row",
+    "begins_with_value",
     "decode_members",
     "defect_row",
     "json_text",
@@ -81,6 +82,15 @@ def parse(text: bytes) -> Any:
         return _DECODER.decode(source)
     except json.JSONDecodeError:
         return _DECODER.decode(_TRAILING_COMMA.sub(r"\1\2", source))
+
+
+def begins_with_value(text: bytes) -> bool:
+    """Whether a whole JSON value stands at the beginning."""
+    try:
+        _DECODER.raw_decode(text.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def json_text(value: Any) -> str:
@@ -208,6 +218,7 @@ def _ocel2_object(record: _Map) -> tuple[Row, bool]:
 def _ocel1_event(name: str, record: _Map) -> tuple[Row, bool]:
     names = ("ocel:activity", "ocel:timestamp", "ocel:omap", "ocel:typedOmap", "ocel:vmap")
     (activity, time, plain, typed, values), more = record.take(*names)
+    _hold_no_record(record)
     relations, more_relations = _relations(typed, "ocel:oid", "ocel:qualifier")
     related = {relation["object_id"] for relation in relations}
     ids = [_text(item) for item in _list(plain)]
@@ -218,6 +229,7 @@ def _ocel1_event(name: str, record: _Map) -> tuple[Row, bool]:
 
 def _ocel1_object(name: str, record: _Map) -> tuple[Row, bool]:
     (object_type, values, relations), more = record.take("ocel:type", "ocel:ovmap", "ocel:o2o")
+    _hold_no_record(record)
     related, more_relations = _relations(relations, "ocel:oid", "ocel:qualifier")
     row = {"object_id": name, "object_type": _text(object_type)}
     return {**row, "attributes": _values(values), "relationships": related}, more or more_relations
@@ -231,10 +243,19 @@ def _ocel1_change(record: _Map) -> tuple[Row, bool]:
     return {"object_id": _text(object_id), "attributes": attributes, "declared": False}, len(fields) > len(changed)
 
 
+def _hold_no_record(record: _Map) -> None:
+    """Refuse a record that swallowed the next ones, for want of a closing brace."""
+    for _, value in record.members:
+        if isinstance(value, _Map) and any(name in ("ocel:type", "ocel:activity") for name, _ in value.members):
+            raise _MalformedError("a record stands within a record")
+
+
 def _attributes(value: Any) -> tuple[list[Row], bool]:
     attributes, more = [], False
     for item in _list(value):
         (name, time, content), others = _map(item).take("name", "time", "value")
+        if name is None and others:
+            raise _MalformedError("something else stands where an attribute should")
         attributes.append({"name": _text(name), "time": _text(time), **_value(content)})
         more |= others
     return attributes, more
@@ -244,6 +265,8 @@ def _relations(value: Any, target: str, role: str) -> tuple[list[Row], bool]:
     relations, more = [], False
     for item in _list(value):
         (object_id, qualifier), others = _map(item).take(target, role)
+        if object_id is None and others:
+            raise _MalformedError("something else stands where a relation should")
         relations.append({"object_id": _text(object_id), "qualifier": _text(qualifier)})
         more |= others
     return relations, more

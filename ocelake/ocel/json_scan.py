@@ -29,6 +29,9 @@ _QUOTE, _BACKSLASH, _OPEN, _CLOSE = (np.uint8(ord(character)) for character in '
 _CASE: Final = np.uint8(0x20)
 """The bit between ``[`` and ``{``, and between ``]`` and ``}``."""
 
+_PAIR: Final = np.uint8(2)
+"""From ``[`` to ``]``, and from ``{`` to ``}``."""
+
 _Ints: TypeAlias = NDArray[np.int64]
 
 
@@ -50,6 +53,8 @@ class Elements:
         How many strings each holds, names included.
     closed : bool
         Whether the container ends here.
+    opener : bytes
+        The bracket that it opened with.
     """
 
     key: str
@@ -58,6 +63,7 @@ class Elements:
     ends: _Ints
     strings: _Ints
     closed: bool
+    opener: bytes
 
     def between(self) -> Iterator[bytes]:
         """Iterate over the text before each element, then that after the last."""
@@ -78,11 +84,27 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """The document ends too early (``key``: the member that it ends in), or goes on after its end (``complete``)."""
+    """The rest of a document that cannot be followed any further.
+
+    Attributes
+    ----------
+    key : str or None
+        The member that it is in, or after.
+    text : bytes
+        From the end of the last element, or member, on.
+    complete : bool
+        Whether the document is over, and this follows it.
+    opener : bytes
+        The bracket that the member opened with.
+    reason : str
+        What is wrong, as the end of a sentence.
+    """
 
     key: str | None
     text: bytes
     complete: bool = False
+    opener: bytes = b"["
+    reason: str = "ends too early"
 
 
 Cut: TypeAlias = Elements | Member | Torn
@@ -114,9 +136,13 @@ def scan(
     Raises
     ------
     LogRefused
-        Where the text between the members is no JSON, or a single element is larger than `LIMIT`.
+        Where a single element, or what follows a break, is larger than `LIMIT`.
     """
     return _Scanner(name, frozenset(elements), frozenset(kept)).run(stream, block)
+
+
+class _BrokenError(ValueError):
+    """The text between the members is no JSON, or a member ends with a wrong bracket."""
 
 
 class _Brackets:
@@ -182,7 +208,10 @@ class _Scanner:
     def __init__(self, name: str, elements: frozenset[str], kept: frozenset[str]) -> None:
         self._name, self._elements, self._kept = name, elements, kept
         self._key: str | None = None
-        self._begun = self._done = False
+        # The container that we are in or, between two, the one before.
+        self._last: str | None = None
+        self._opener = b"["
+        self._done = False
         self._buffer = b""
         # Where in the buffer that begins which is not consumed yet.
         self._mark = 0
@@ -197,7 +226,11 @@ class _Scanner:
             self._buffer = self._buffer + block if base else block
             self._read += len(block)
             position, opens, depth, quotes = brackets.find(block)
-            yield from self._block(position + base, opens, depth, quotes)
+            try:
+                yield from self._block(position + base, opens, depth, quotes)
+            except _BrokenError as broken:
+                yield self._break(stream, str(broken))
+                return
             self._drop()
         yield from self._end(stream)
 
@@ -226,19 +259,20 @@ class _Scanner:
                 self._mark, self._done = at + 1, True
                 return
         if self._key in self._elements and taken < len(stops):
-            yield self._cut(int(stops[-1]), starts[taken:], stops[taken:], strings[taken:], closed=False)
+            yield from self._cut(int(stops[-1]), starts[taken:], stops[taken:], strings[taken:])
         elif self._key is not None and self._key not in self._elements | self._kept:
             self._mark = len(self._buffer)
 
     def _start(self, at: int) -> None:
         if self._buffer[:at].removeprefix(_BOM).strip():
-            self._refuse("The text before the first bracket is no JSON.")
-        self._begun, self._mark = True, at + 1
+            raise _BrokenError("begins with something else")
+        self._mark = at + 1
 
     def _enter(self, at: int) -> Iterator[Cut]:
-        *members, (key, _) = self._parse(self._buffer[self._mark : at] + b"null") or [("", None)]
+        *members, (key, _) = self._parse(self._buffer[self._mark : at] + b"null")
         yield from self._plain(members)
-        self._key, self._mark = key, at
+        self._key = self._last = key
+        self._mark, self._opener = at, self._buffer[at : at + 1]
         if key in self._elements:
             self._mark = at + 1
         elif key not in self._kept:
@@ -246,17 +280,31 @@ class _Scanner:
 
     def _leave(self, at: int, starts: _Ints, stops: _Ints, strings: _Ints) -> Iterator[Cut]:
         key = self._key or ""
+        closed = bool(self._buffer[at] == self._opener[0] + _PAIR)
         if key in self._elements:
-            yield self._cut(at, starts, stops, strings, closed=True)
+            upto = at if closed else int(stops[-1]) if len(stops) else self._mark
+            yield from self._cut(upto, starts, stops, strings, closed=closed)
         elif key in self._kept:
             yield Member(key, self._buffer[self._mark : at + 1])
+        if not closed:
+            raise _BrokenError("has a wrong bracket")
         self._key, self._mark = None, at + 1
 
-    def _cut(self, upto: int, starts: _Ints, stops: _Ints, strings: _Ints, *, closed: bool) -> Elements:
+    def _cut(
+        self, upto: int, starts: _Ints, stops: _Ints, strings: _Ints, *, closed: bool = False
+    ) -> Iterator[Elements]:
+        """Give elements up to a place, or to the first whose brackets do not fit."""
+        data = np.frombuffer(self._buffer, np.uint8)
+        odd = np.flatnonzero(data[starts] + _PAIR != data[stops - 1])
+        count = int(odd[0]) if len(odd) else len(starts)
+        if len(odd):
+            upto, closed = int(stops[count - 1]) if count else self._mark, False
         text = self._buffer[self._mark : upto]
-        cut = Elements(self._key or "", text, starts - self._mark, stops - self._mark, strings, closed)
+        ranges = starts[:count] - self._mark, stops[:count] - self._mark
+        yield Elements(self._key or "", text, *ranges, strings[:count], closed, self._opener)
         self._mark = upto
-        return cut
+        if len(odd):
+            raise _BrokenError("has a wrong bracket")
 
     def _members(self, text: bytes) -> Iterator[Cut]:
         yield from self._plain(self._parse(text))
@@ -270,9 +318,8 @@ class _Scanner:
         body = text.strip().removeprefix(b",").rstrip().removesuffix(b",")
         try:
             members: list[tuple[str, Any]] = json.loads(b"{" + body + b"}", object_pairs_hook=list)
-        except ValueError:
-            at = self._read - len(self._buffer) + self._mark
-            self._refuse(f"The JSON is broken between two members, near byte {at:,}.")
+        except (ValueError, RecursionError):
+            raise _BrokenError("is broken between two members") from None
         return members
 
     def _drop(self) -> None:
@@ -284,12 +331,21 @@ class _Scanner:
         if len(self._buffer) > LIMIT:
             self._refuse(f"One piece of the JSON is larger than {LIMIT >> 20} MiB.")
 
+    def _break(self, stream: BinaryIO, reason: str) -> Torn:
+        """Give everything from a break on."""
+        rest = self._buffer[self._mark :]
+        at = self._read - len(rest)
+        rest += stream.read(LIMIT - len(rest) + 1)
+        if len(rest) > LIMIT:
+            self._refuse(f"The JSON {reason}, near byte {at:,}, and too much follows.")
+        return Torn(self._last, rest, opener=self._opener, reason=f"{reason}, near byte {at:,}")
+
     def _end(self, stream: BinaryIO) -> Iterator[Cut]:
         rest = self._buffer[self._mark :]
         if not self._done:
-            yield Torn(self._key, rest)
+            yield Torn(self._key, rest, opener=self._opener)
         elif rest := (rest + stream.read(1 << 20)).strip(b" \t\r\n\0"):
-            yield Torn(None, rest, complete=True)
+            yield Torn(None, rest, complete=True, reason="holds no records")
 
     def _refuse(self, what: str) -> NoReturn:
         raise LogRefused(what, where=self._name, fix="Check that the file is complete; export or fetch it again.")

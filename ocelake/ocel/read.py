@@ -7,6 +7,7 @@ only when a file needs it.
 
 from __future__ import annotations
 
+import csv
 import os
 import sqlite3
 import struct
@@ -179,7 +180,7 @@ def _refusing(source: Input) -> Iterator[None]:
         _refuse(source, f"The compressed data is broken: {error}.", error)
     except sqlite3.Error as error:
         _refuse(source, f"SQLite cannot read it: {error}.", error)
-    except (struct.error, pa.ArrowException, pl.exceptions.PolarsError, duckdb.Error) as error:
+    except (csv.Error, struct.error, pa.ArrowException, pl.exceptions.PolarsError, duckdb.Error) as error:
         _refuse(source, f"The file is broken: {_first_line(error)}.", error)
     except OSError as error:
         _refuse(source, f"The file cannot be read: {error.strerror or error}.", error)

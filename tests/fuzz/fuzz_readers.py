@@ -15,13 +15,13 @@ import atheris
 
 with atheris.instrument_imports(include=["ocelake.ocel"]):
     from ocelake.errors import LogRefused
-    from ocelake.ocel import json_reader, sqlite_reader, tables_reader, xes_reader, xml_reader  # noqa: F401  # instrumented
+    from ocelake.ocel import json_chunks, json_reader, sqlite_reader, tables_reader, xes_reader, xml_reader  # noqa: F401  # instrumented
     from ocelake.ocel.generate import generate
     from ocelake.ocel.read import open_log
     from ocelake.ocel.write import write_log
 
 # Short inputs are to go the way of long ones.
-json_reader._FEW = 0
+json_chunks._FEW = 0
 
 FOLDER = b"FOLDER\n"
 """A folder of tables as one input: after this mark, each file begins with a line ``==== name``."""

@@ -460,3 +460,49 @@ def test_ocel1_with_no_global_event(write: Write) -> None:
     text = f'{{"ocel:events":{{"1":{event}}},"ocel:objects":{{}}}}'
     events, objects, _ = gather(read_ocel1_json(write(text)))
     assert (events.height, objects.height) == (1, 0)
+
+
+# --- records that break the document around them
+
+BROKEN = {
+    "a brace is missing": '{"id":"bad","relationships":[{"objectId":"o"}',
+    "a bracket is missing": '{"id":"bad","relationships":[{"objectId":"o"}}',
+    "a brace too many": '{"id":"bad"}}',
+    "a bracket too many": '{"id":"bad","attributes":[]]}',
+    "an inch mark": '{"id":"bad","type":"5" pipe"}',
+    "a list that goes on": '{"id":"bad","attributes":[',
+    "a lone quote": '{"id":"bad}',
+}
+
+
+@pytest.mark.parametrize("many", [3, 300])
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_record_costs_only_itself(write: Write, broken: str, many: int) -> None:
+    tail = ',"type":"a","relationships":[{"objectId":"o"},{"objectId":"p"}]}'
+    good = [f'{{"id":"e{i}"{tail}' for i in range(3 * many)]
+    objects = [f'{{"id":"o{i}","type":"t"}}' for i in range(many)]
+    for places in ([many], [many, many + 1], [many, 2 * many]):
+        records = list(good)
+        for place in reversed(places):
+            records.insert(place, BROKEN[broken])
+        text = f'{{"events": [{", ".join(records)}],\n"objects": [{", ".join(objects)}], "eventTypes": []}}'
+        got, got_objects, declarations = gather(read_ocel2_json(write(text), block=1 << 12))
+        read = got.filter(pl.col("defect").is_null() & (pl.col("event_id") != "bad"))
+        assert read["event_id"].to_list() == [f"e{i}" for i in range(3 * many)], places
+        # Where closing brackets are missing, the document ends too early as well.
+        assert 1 <= got["defect"].count() <= len(places) + 1
+        assert "bad" in "".join(got["raw"].drop_nulls()) or "bad" in got["event_id"]
+        assert got_objects["object_id"].to_list() == [f"o{i}" for i in range(many)]
+        assert declarations == Declarations()
+
+
+@pytest.mark.parametrize("broken", ['{"ocel:type":"t"', '{"ocel:type":"5" pipe"}', '{"ocel:type":"t"]}'])
+def test_a_broken_record_of_ocel1_costs_only_itself(write: Write, broken: str) -> None:
+    members = [f'"o{i}": {{"ocel:type": "t", "ocel:ovmap": {{"a": 1}}}}' for i in range(9)]
+    members.insert(4, f'"bad": {broken}')
+    text = f'{{"ocel:objects": {{{", ".join(members)}}}, "ocel:events": {{"e": {{"ocel:activity": "a"}}}}}}'
+    events, objects, _ = gather(read_ocel1_json(write(text)))
+    assert objects.filter(pl.col("defect").is_null())["object_id"].to_list() == [f"o{i}" for i in range(9)]
+    assert objects["defect"].count() == 1
+    assert "bad" in objects["raw"].drop_nulls().item()
+    assert events["event_id"].drop_nulls().to_list() == ["e"]
