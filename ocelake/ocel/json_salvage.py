@@ -50,22 +50,24 @@ def scan_on(
         In the order of the text; a `Torn` is the last.
     """
     parts = scan(stream, name=name, elements=elements, kept=kept, block=block)
-    for _ in range(_TRIES):
+    tries = 0
+    while True:
         torn = None
         for part in parts:
-            if not isinstance(part, Torn):
+            if isinstance(part, Torn):
+                torn = part
+            else:
                 yield part
-                continue
-            torn = part
-        point = None if torn is None or torn.complete or torn.key not in elements else _next_element(torn)
-        if torn is None or torn.key is None or point is None:
-            break
+        if torn is None:
+            return
+        mendable = tries < _TRIES and not torn.complete and torn.key in elements
+        point = _next_element(torn) if mendable else None
+        if torn.key is None or point is None:
+            yield torn
+            return
         yield Junk(torn.key, torn.text[:point])
         parts = scan(_document(torn, point), name=name, elements=elements, kept=kept, block=block)
-    else:
-        torn = next((part for part in parts if isinstance(part, Torn)), None)
-    if torn is not None:
-        yield torn
+        tries += 1
 
 
 def salvage_element(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ocelake.errors import LogRefused
+from ocelake.ocel.detect import FORMATS
 from ocelake.ocel.input import Input
-from ocelake.ocel.read import batch_frame, open_log
-from ocelake.ocel.records import Declarations
+from ocelake.ocel.read import LogSource, batch_frame, open_log, read_log
+from ocelake.ocel.records import Declarations, Records
 
 LOG = json.dumps({"eventTypes": [], "objectTypes": [], "objects": [], "events": [{"id": "e", "type": "a"}]}).encode()
 
@@ -93,3 +96,26 @@ def test_a_batch_says_where_it_came_from(tmp_path: Path) -> None:
     assert (row["source"], row["format"], row["source_bytes"]) == ("orders.json", "ocel2-json", len(LOG))
     assert (row["event_records"], row["object_records"]) == (1, 0)
     assert json.loads(row["declarations"]) == {"event_types": {}, "object_types": {}}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"{", b"<log>", b"SQLite format 3\x00" + bytes(100)])
+def test_a_reader_that_meets_another_file_refuses_it(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / "event.csv"
+    path.write_bytes(content)
+    source = LogSource(Input(tmp_path if name.endswith("tables") else path), name)
+    with contextlib.suppress(LogRefused):
+        for part in source:
+            assert isinstance(part, Records | Declarations)
+
+
+def test_a_whole_log_is_read_and_judged(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    event = {"id": "e", "type": "a", "time": "2024-01-01T00:00:00Z", "relationships": [{"objectId": "o"}]}
+    lost = {"id": "f", "type": "a", "relationships": [{"objectId": "missing"}]}
+    path.write_text(json.dumps({"events": [event, lost], "objects": [{"id": "o", "type": "t"}], "objectTypes": []}))
+    read = read_log(path)
+    assert read.ocel.events["event_id"].to_list() == ["e"]
+    assert read.ocel.events["batch_id"].to_list() == [Input(path).content_hash[:16]]
+    assert read.ocel.event_objects.select("event_id", "object_id").rows() == [("e", "o")]
+    assert read.quarantine.filter(pl.col("record_kind") == "event")["reason"].to_list() == ["missing_time"]

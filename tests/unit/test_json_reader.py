@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocelake.errors import LogRefused
-from ocelake.ocel import json_records
+from ocelake.ocel import json_records, json_salvage
 from ocelake.ocel.input import Input
 from ocelake.ocel.json_columns import EVENT, OBJECT, RecordKind, connect, read_columns
 from ocelake.ocel.json_reader import read_ocel1_json, read_ocel2_json
@@ -506,3 +506,20 @@ def test_a_broken_record_of_ocel1_costs_only_itself(write: Write, broken: str) -
     assert objects["defect"].count() == 1
     assert "bad" in objects["raw"].drop_nulls().item()
     assert events["event_id"].drop_nulls().to_list() == ["e"]
+
+
+def test_breaks_beyond_the_limit_are_one_truncated_record(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_salvage, "_TRIES", 2)
+    records = ['{"id":"bad","type":"b"]}' if i % 3 == 1 else f'{{"id":"e{i}","type":"a"}}' for i in range(15)]
+    events, _, _ = gather(read_ocel2_json(write(f'{{"events":[{",".join(records)}]}}')))
+    assert events["event_id"].to_list() == ["e0", None, "e2", "e3", None, "e5", "e6", None]
+    assert events["defect"].to_list() == [None, "malformed", None, None, "malformed", None, None, "truncated"]
+    assert events["raw"].to_list()[-1] == ",".join(records[7:]) + "]}"
+
+
+@pytest.mark.timeout(60)
+def test_thousands_of_unescaped_quotes_cost_little_time(write: Write) -> None:
+    records = [f'{{"id":"e{i}","type":"{"5" * (i % 7 == 3)}{chr(34) * (i % 7 == 3)} pipe"}}' for i in range(7000)]
+    events, _, _ = gather(read_ocel2_json(write(f'{{"events":[{", ".join(records)}],"objects":[]}}')))
+    assert events["event_id"].drop_nulls().to_list() == [f"e{i}" for i in range(7000) if i % 7 != 3]
+    assert events["defect"].count() == 1000
