@@ -34,6 +34,8 @@ class Handler(BaseHTTPRequestHandler):
     """One request."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # headers and body in one packet: else each answer waits for an acknowledgement
+    disable_nagle_algorithm = True
     catalog: ClassVar[SqlCatalog]
     lock: ClassVar[threading.Lock] = threading.Lock()
 
