@@ -110,7 +110,7 @@ def asset_key(identifier: str) -> AssetKey:
     return AssetKey(identifier.split("."))
 
 
-def layer_specs(layer: Layer, *, automation: AutomationCondition[AssetKey] | None = None) -> list[AssetSpec]:
+def layer_specs(layer: Layer, *, automation: AutomationCondition[Any] | None = None) -> list[AssetSpec]:
     """Give the asset specs of all tables that one publication of a layer writes."""
     deps = [AssetDep(asset_key(name)) for name in _UPSTREAM[layer]]
     return [
@@ -210,7 +210,7 @@ def _column_schema(table: TableSpec) -> TableSchema:
     )
 
 
-def _type_name(dtype: pl.DataType | type[pl.DataType]) -> str:
+def _type_name(dtype: Any) -> str:
     names: Mapping[Any, str] = {
         pl.String: "string",
         pl.Int64: "long",

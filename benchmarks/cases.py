@@ -23,9 +23,8 @@ Work = Callable[[], float | None]
 
 def prepare(folder: Path, events: int) -> None:
     """Generate the log, write it in each format, and build the lake that the queries read."""
-    from ocelake.ocel.write import write_log
-
     from ocelake.ocel.generate import generate
+    from ocelake.ocel.write import write_log
 
     ocel = generate(events, seed=1)
     for suffix in ("json", "xml", "sqlite"):
@@ -36,10 +35,9 @@ def prepare(folder: Path, events: int) -> None:
 
 def _build(home: Path, path: Path) -> Any:
     """From file to gold, all published: the layers' own functions, in the order of the graph."""
-    from ocelake.lake.ingest import ingest
-
     from ocelake.lake import open_lake
     from ocelake.lake.build import build_log
+    from ocelake.lake.ingest import ingest
 
     lake = open_lake(home)
     ingest(lake, path, LOG)
@@ -80,9 +78,8 @@ def _read_checked(suffix: str) -> dict[str, Callable[[Path], Work]]:
 
 def _write(suffix: str) -> dict[str, Callable[[Path], Work]]:
     def ocelake(folder: Path) -> Work:
-        from ocelake.ocel.write import write_log
-
         from ocelake.lake import open_lake
+        from ocelake.ocel.write import write_log
 
         ocel = open_lake(folder / "home").ocel(LOG)
         return lambda: write_log(ocel, folder / f"ours.{suffix}")
@@ -120,10 +117,9 @@ def _done(result: object) -> None:
 
 
 def _ocdfg_ocelake(folder: Path) -> Work:
+    from ocelake.lake import open_lake
     from ocelake.mining.ocdfg import discover_ocdfg
     from ocelake.mining.traces import encode
-
-    from ocelake.lake import open_lake
 
     lake = open_lake(folder / "home")
     lake.latest(LOG, "silver")
@@ -148,10 +144,9 @@ def _ocdfg_r4pm(folder: Path) -> Work:
 
 
 def _variants_ocelake(folder: Path) -> Work:
+    from ocelake.lake import open_lake
     from ocelake.mining.traces import encode
     from ocelake.mining.variants import trace_variants
-
-    from ocelake.lake import open_lake
 
     lake = open_lake(folder / "home")
     relations, objects = lake.read("ocel.event_objects", LOG), lake.read("ocel.objects", LOG)

@@ -67,7 +67,7 @@ def main() -> NoReturn:
         if "--debug" in sys.argv:
             raise
         _fail(error)
-    except Exception as error:  # noqa: BLE001  # the boundary: a person gets one message, and how to see the rest
+    except Exception as error:  # the boundary: a person gets one message, and how to see the rest
         if "--debug" in sys.argv:
             raise
         what = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -186,7 +186,8 @@ def sql(
     from ocelake.console import print_frame
 
     lake = _lake()
-    frame = lake.sql(query, as_of=lake.moment(as_of))
+    lake.moment(as_of)  # a wrong moment is told, also where the query reads no table
+    frame = lake.sql(query, as_of=as_of)
     if output is Format.table:
         print_frame(frame)
     elif output is Format.csv:

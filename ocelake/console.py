@@ -156,7 +156,9 @@ def print_validation(conformed: Conformed, findings: Sequence[Finding]) -> None:
     for name in ("check", "result", "finding"):
         table.add_column(name)
     for finding in findings:
-        result = "[green]passed" if finding.passed else "[red]failed" if finding.severity == "error" else "[yellow]warning"
+        result = (
+            "[green]passed" if finding.passed else "[red]failed" if finding.severity == "error" else "[yellow]warning"
+        )
         table.add_row(finding.check, result, Text(finding.message))
     Console().print(table)
 

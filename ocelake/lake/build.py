@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
-from ocelake.mining.gold import mine_log
-from ocelake.ocel.conform import Conformed, conform
 
 from ocelake.errors import NotFound
+from ocelake.mining.gold import mine_log
+from ocelake.ocel.conform import Conformed, conform
 from ocelake.settings import LogSettings
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ocelake.lake.lake import Lake
     from ocelake.lake.publication import PublicationRecord
-
     from ocelake.tables import Layer
 
 __all__ = [

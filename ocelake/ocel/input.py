@@ -112,7 +112,7 @@ class Input:
         if not self.is_gzip:
             return self.path.open("rb")
         limit = max(100_000_000, self.max_ratio * self.size)
-        unpacked = cast("BinaryIO", gzip.open(self.path, "rb"))
+        unpacked = cast("BinaryIO", gzip.GzipFile(self.path, "rb"))
         return io.BufferedReader(_Bounded(unpacked, self.name, limit), buffer_size=1 << 20)
 
     @contextmanager

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult
-from ocelake.ocel.write import write_log
 
 from definitions import build_defs
 from ocelake.lake import Lake, open_lake
 from ocelake.ocel.generate import generate, write_demo_log
+from ocelake.ocel.write import write_log
 from resources import LakeResource
 
 

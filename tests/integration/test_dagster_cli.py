@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from ocelake.ocel.write import write_log
 
 from ocelake.lake import open_lake
 from ocelake.ocel.generate import generate
+from ocelake.ocel.write import write_log
 
 ROOT = Path(__file__).parents[2]
 DAGSTER = str(Path(sys.executable).with_name("dagster"))
