@@ -219,6 +219,9 @@ def test_a_long_chunk_mixes_both_ways(write: Write) -> None:
     records = [odd[i % 3] if i % 100 == 5 else usual % i for i in range(2000)]
     events, _, _ = gather(read_ocel2_json(write(f'{{"events":[{",".join(records)}]}}')))
     assert events.to_dicts() == alone(records, EVENT)
+    between = records[:1000] + ["5"] + records[1000:]
+    events, _, _ = gather(read_ocel2_json(write(f'{{"events":[{",".join(between)}]}}')))
+    assert events.to_dicts() == alone(between, EVENT)
 
 
 @pytest.mark.parametrize("value", ['"é\\"x"', "12", "-1.50", "1E5", "0", "true", "null", '"null"'])
@@ -229,6 +232,26 @@ def test_ordinary_records_stay_in_columns(value: str) -> None:
     frame, whole = read_columns(engine, chunk, EVENT)
     assert whole.all()
     assert frame.to_dicts() == alone([record], EVENT)
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        '{"name":"n","valu\\u0065":1.50}',
+        '{"name":"n","valu\\u0065":null}',
+        '{"name":"n","x":1}',
+        '{"name":"n","value":[]}',
+        '{"name":"n","value":NaN}',
+        '{"name":"n","value":"1","value":"2"}',
+        '{"value":"1"}',
+        "5",
+    ],
+)
+def test_what_columns_do_not_hold_is_left_over(attribute: str) -> None:
+    record = f'{{"id":"e","type":"a","attributes":[{attribute}]}}'
+    (chunk, *_) = scan(io.BytesIO(f'{{"x":[{record}]}}'.encode()), name="x", elements=["x"], kept=[])
+    assert isinstance(chunk, Elements)
+    assert not read_columns(engine, chunk, EVENT)[1].any()
 
 
 # --- single odd records
