@@ -59,9 +59,8 @@ def test_the_same_log(settings: LakeSettings) -> None:
 def test_the_same_files_and_other_ones_into_one_log(settings: LakeSettings, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
-    first = [f"n{i}-" for i in range(12)]
-    second = [f"n{i}-" for i in range(6, 18)]
-    run(*[start(ingest_many, settings, folder, names) for names in (first, second)])
+    names = [f"n{i}-" for i in range(18)]
+    run(*[start(ingest_many, settings, folder, mine) for mine in (names[:12], names)])
     lake = open_lake(settings=settings)
     events = lake.read("bronze.event_records", "A")
     assert events.height == 18 * 25
