@@ -12,13 +12,29 @@ from dagster import (
     MetadataValue,
     asset,
 )
+from dagster_duckdb import DuckDBResource
 
 from assets.specs import OWNERS
 from ocelake.lake.build import Verification, verify
 from ocelake.lake.maintenance import MaintenanceConfig, run_maintenance
+from ocelake.lake.sql import SqlSession
 from resources import LakeResource
 
 __all__ = ["maintenance", "verification"]
+
+_DANGLING = """
+    select 'event of an E2O relation' as relation, count(*) as rows
+    from ocel.event_objects as r anti join ocel.events as t on r.log_id = t.log_id and r.event_id = t.event_id
+    union all
+    select 'object of an E2O relation', count(*)
+    from ocel.event_objects as r anti join ocel.objects as t on r.log_id = t.log_id and r.object_id = t.object_id
+    union all
+    select 'source of an O2O relation', count(*)
+    from ocel.object_objects as r anti join ocel.objects as t on r.log_id = t.log_id and r.source_id = t.object_id
+    union all
+    select 'target of an O2O relation', count(*)
+    from ocel.object_objects as r anti join ocel.objects as t on r.log_id = t.log_id and r.target_id = t.object_id
+"""
 
 
 @asset(
@@ -46,11 +62,16 @@ def maintenance(context: AssetExecutionContext, lake: LakeResource) -> Materiali
             "tables_recomputable",
             asset=["lake", "verification"],
             description="Silver and gold of every log are equal to what their inputs give when computed again.",
-        )
+        ),
+        AssetCheckSpec(
+            "relations_known",
+            asset=["lake", "verification"],
+            description="Every published relation leads from and to a published row of its log (SQL over the files).",
+        ),
     ],
 )
 def verification(
-    context: AssetExecutionContext, lake: LakeResource
+    context: AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     """Compute every log's silver and gold again from bronze, and compare with what is published."""
     store = lake.open()
@@ -69,5 +90,13 @@ def verification(
             f"{table.publication_id}:{table.identifier}": f"{table.missing} rows missing, {table.extra} too many"
             for table in wrong
         },
+    )
+    with duckdb.get_connection() as connection:
+        dangling = SqlSession(store, connection).query(_DANGLING)
+    yield AssetCheckResult(
+        passed=not dangling["rows"].sum(),
+        check_name="relations_known",
+        description=f"{dangling['rows'].sum():,} relations lead nowhere.",
+        metadata=dict(zip(dangling["relation"], dangling["rows"], strict=True)),
     )
     yield MaterializeResult(metadata={"tables": len(found), "rows": sum(table.published for table in found)})

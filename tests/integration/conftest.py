@@ -16,6 +16,8 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
+from tests.conftest import skip_or_fail
+
 _UNPRIVILEGED = ("postgres", "nobody")
 
 
@@ -49,7 +51,7 @@ def postgres() -> Iterator[Callable[[], str]]:
     """A private PostgreSQL server; call it for the address of a new, empty database."""
     programs = postgres_programs()
     if programs is None:
-        pytest.skip("needs PostgreSQL's server programs (initdb, postgres)")
+        skip_or_fail("postgres", "needs PostgreSQL's server programs (initdb, postgres)")
     user = _unprivileged()
     folder = Path(tempfile.mkdtemp(prefix="ocelake-pg-"))
     if user:
