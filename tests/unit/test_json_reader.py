@@ -219,7 +219,7 @@ def test_a_long_chunk_mixes_both_ways(write: Write) -> None:
     records = [odd[i % 3] if i % 100 == 5 else usual % i for i in range(2000)]
     events, _, _ = gather(read_ocel2_json(write(f'{{"events":[{",".join(records)}]}}')))
     assert events.to_dicts() == alone(records, EVENT)
-    between = records[:1000] + ["5"] + records[1000:]
+    between = [*records[:1000], "5", *records[1000:]]
     events, _, _ = gather(read_ocel2_json(write(f'{{"events":[{",".join(between)}]}}')))
     assert events.to_dicts() == alone(between, EVENT)
 
