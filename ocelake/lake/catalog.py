@@ -70,7 +70,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class PointerMoved(Exception):  # noqa: N818  # a signal between two functions, not an error that a user sees
+class PointerMoved(Exception):  # a signal between two functions, not an error that a user sees
     """Another writer moved a table since it was staged."""
 
 

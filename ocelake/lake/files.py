@@ -33,7 +33,7 @@ BUCKET_ROWS: Final = 4_000_000
 """Rows of a log up to which a table has one bucket, and about how many each bucket of a larger one gets."""
 
 _ROW_GROUP_ROWS: Final = 500_000
-_ROW_GROUP_BYTES: Final = 256 << 20
+_ROW_GROUP_BYTES: Final = 64 << 20
 _FILE_BYTES: Final = 512 << 20
 
 

@@ -34,7 +34,7 @@ _CACHED_TABLES: Final = 256
 _STAGING_THREADS: Final = 4
 
 
-class AlreadyPublished(Exception):  # noqa: N818  # a signal: every batch of the draft is there, nothing is to be done
+class AlreadyPublished(Exception):  # a signal: every batch of the draft is there, nothing is to be done
     """All batches of a draft are in the lake."""
 
 
