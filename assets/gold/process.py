@@ -7,7 +7,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, multi_asset
 
 from assets.automation import ON_NEW_INPUT
-from assets.publishing import publish_or_retry
+from assets.publishing import Rebuild, publish_or_keep
 from assets.specs import check_results, check_specs, layer_specs, materializations, picture
 from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
 from ocelake.lake.audits import GOLD_CHECKS, audit_gold, blocking
@@ -23,7 +23,9 @@ __all__ = ["gold"]
     check_specs=check_specs(GOLD_CHECKS),
     pool="lake_gold",
 )
-def gold(context: AssetExecutionContext, lake: LakeResource) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+def gold(
+    context: AssetExecutionContext, config: Rebuild, lake: LakeResource
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     """Mine a log's OCEL tables, audit the result, publish it together or not at all, and draw it."""
     started, store, log_id = perf_counter(), lake.open(), context.partition_key
     silver = latest_or_fail(store, log_id, "silver")
@@ -34,7 +36,7 @@ def gold(context: AssetExecutionContext, lake: LakeResource) -> Iterator[Materia
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
         return
-    record = publish_or_retry(store, silver, "gold", tables)
+    record = publish_or_keep(store, silver, "gold", tables, rebuild=config.rebuild)
     events = store.read("ocel.events", log_id, as_of=silver.publication_id, columns=["activity", "time"])
     ocdfg = picture(draw_ocdfg(tables["gold.ocdfg_nodes"], tables["gold.ocdfg_edges"]), "OC-DFG")
     yield from materializations(

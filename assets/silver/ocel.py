@@ -8,10 +8,12 @@ import polars as pl
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, multi_asset
 
 from assets.automation import ON_NEW_INPUT
-from assets.publishing import publish_or_retry
+from assets.publishing import Rebuild, publish_or_keep
 from assets.specs import check_results, check_specs, layer_specs, materializations
+from ocelake.lake import Lake
 from ocelake.lake.audits import SILVER_CHECKS, audit_silver, blocking
 from ocelake.lake.build import latest_or_fail, silver_frames, silver_tables
+from ocelake.ocel.model import Ocel
 from resources import LakeResource
 
 __all__ = ["silver"]
@@ -23,20 +25,23 @@ __all__ = ["silver"]
     check_specs=check_specs(SILVER_CHECKS),
     pool="lake_silver",
 )
-def silver(context: AssetExecutionContext, lake: LakeResource) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+def silver(
+    context: AssetExecutionContext, config: Rebuild, lake: LakeResource
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     """Build the OCEL tables of a log from all its records, audit them, and publish them together or not at all."""
     started, store, log_id = perf_counter(), lake.open(), context.partition_key
     settings = store.settings.log(log_id)
     bronze = latest_or_fail(store, log_id, "bronze")
     conformed = silver_frames(store, log_id, bronze, settings)
-    previous = store.ocel(log_id) if store.latest(log_id, "silver") else None
-    findings = audit_silver(conformed, settings, previous)
+    findings = audit_silver(conformed, settings, _known_types(store, log_id))
     yield from check_results(findings)
     failed = blocking(findings)
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
         return
-    record = publish_or_retry(store, bronze, "silver", silver_tables(conformed), settings)
+    record = publish_or_keep(
+        store, bronze, "silver", silver_tables(conformed), settings=settings, rebuild=config.rebuild
+    )
     yield from materializations(
         "silver",
         common={
@@ -47,6 +52,15 @@ def silver(context: AssetExecutionContext, lake: LakeResource) -> Iterator[Mater
         },
         rows=record.rows,
         extra={"silver.quarantine": {"by_reason": MetadataValue.md(_by_reason(conformed.quarantine))}},
+    )
+
+
+def _known_types(store: Lake, log_id: str) -> Ocel | None:
+    """Give the types of the log as published now; None before the first time."""
+    if store.latest(log_id, "silver") is None:
+        return None
+    return Ocel(
+        event_types=store.read("ocel.event_types", log_id), object_types=store.read("ocel.object_types", log_id)
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "publish",
     "silver_frames",
     "silver_tables",
+    "unchanged",
     "verify",
 ]
 
@@ -97,6 +98,16 @@ def gold_frames(lake: Lake, log_id: str, silver: PublicationRecord) -> dict[str,
         quarantined=silver.rows["silver.quarantine"],
         publication_id=silver.publication_id,
     )
+
+
+def unchanged(
+    lake: Lake, source: PublicationRecord, layer: Layer, settings: LogSettings | None = None
+) -> PublicationRecord | None:
+    """Give a layer's newest publication where it was computed from this very source under these settings, else None."""
+    latest = lake.latest(source.log_id, layer)
+    same_settings = latest is not None and latest.settings == (settings.model_dump(mode="json") if settings else {})
+    same_source = latest is not None and latest.reads == {source.layer: source.publication_id}
+    return latest if same_settings and same_source else None
 
 
 def publish(
