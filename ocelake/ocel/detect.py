@@ -130,7 +130,7 @@ def _sqlite(source: Input) -> str:
     _refuse(source, f"The SQLite database has no OCEL tables (event, object, event_object); its tables: {seen}.")
 
 
-class _Told(Exception):  # noqa: N818  # no error: it ends the parsing when the format is known
+class _Told(Exception):  # no error: it ends the parsing when the format is known
     """The XML has said what it is."""
 
     def __init__(self, name: str) -> None:
