@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from ocelake.tables import VALUE_TYPES
+
 __all__ = [
     "Row",
     "begins_with_value",
@@ -253,11 +255,13 @@ def _hold_no_record(record: _Map) -> None:
 def _attributes(value: Any) -> tuple[list[Row], bool]:
     attributes, more = [], False
     for item in _list(value):
-        (name, time, content), others = _map(item).take("name", "time", "value")
+        (name, time, content, kind), others = _map(item).take("name", "time", "value", "type")
         if name is None and others:
             raise _MalformedError("something else stands where an attribute should")
-        attributes.append({"name": _text(name), "time": _text(time), **_value(content)})
-        more |= others
+        marked = isinstance(content, str) and not isinstance(content, _Number) and kind in VALUE_TYPES
+        typed = {"value": content, "value_type": kind} if marked else _value(content)
+        attributes.append({"name": _text(name), "time": _text(time), **typed})
+        more |= others or (kind is not None and not marked)
     return attributes, more
 
 

@@ -14,7 +14,8 @@ from ocelake.ocel.times import format_times
 
 __all__ = ["write_json"]
 
-_NATIVE: Final = ("integer", "float", "boolean", "list", "map")
+_NATIVE: Final = ("integer", "float", "boolean")
+_MARKED: Final = ("list", "map")
 _ESCAPES: Final = {
     **{chr(code): f"\\u{code:04x}" for code in range(32)},
     "\b": "\\b",
@@ -30,8 +31,9 @@ _ESCAPES: Final = {
 def write_json(ocel: Ocel, path: Path) -> None:
     """Write a log as OCEL 2.0 JSON, as ocel-standard.org lays it out.
 
-    Integers, floats, booleans, lists and maps are native literals, strings and times are strings; so the format holds
-    every log. Events are in the order of the log, from which ties can be read again (``ties="position"``).
+    Integers, floats and booleans are native literals, strings and times are strings. Lists and maps are JSON text, and
+    carry their type as an extra member, ``type``, as does a time that is not declared as one: peers refuse a file with
+    other than scalar values. So the format holds every log. Events are in the order of the log, from which ties can be read again (``ties="position"``).
 
     Parameters
     ----------
@@ -99,7 +101,10 @@ def _value(timed: bool) -> pl.Expr:
         time = pl.when("initial").then(pl.lit(INITIAL)).otherwise(format_times(pl.col("time")))
         parts += [pl.lit(',"time":"'), time, pl.lit('"')]
     literal = pl.when(native).then("value").otherwise(_quoted("value")).fill_null("null")
-    return pl.concat_str(*parts, pl.lit(',"value":'), literal, pl.lit("}"))
+    undeclared_time = (pl.col("value_type") == "time") & (pl.col("declared") != "time")
+    marked = pl.col("value_type").is_in(_MARKED) | undeclared_time
+    marker = pl.when(marked).then(pl.concat_str(pl.lit(',"type":"'), pl.col("value_type"), pl.lit('"')))
+    return pl.concat_str(*parts, pl.lit(',"value":'), literal, marker.otherwise(pl.lit("")), pl.lit("}"))
 
 
 def _relation(target: str) -> pl.Expr:

@@ -308,12 +308,12 @@ def test_pm4py_alone_reads_all_but_for_its_faults(generated: Ocel, suffix: str, 
     }
 
 
-def test_r4pm_refuses_lists_in_json_alone(tmp_path: Path) -> None:
-    """OCEL 2.0 has no lists; r4pm refuses a JSON file with one as a whole. XML and SQLite hold them as text."""
-    log = small(values=(("tags", '["a",1]', "list"),))
-    for suffix in ("xml", "sqlite"):
-        write_log(log, tmp_path / f"log.{suffix}")
-        assert r4pm.df.import_ocel(str(tmp_path / f"log.{suffix}"))["events"].height == 1
-    write_log(log, tmp_path / "log.json")
-    with pytest.raises(OSError, match="OCELAttributeValue"):
-        r4pm.df.import_ocel(str(tmp_path / "log.json"))
+def test_lists_travel_as_text_with_a_marker_that_peers_ignore(tmp_path: Path) -> None:
+    """OCEL 2.0 has no lists: a native one in JSON makes r4pm refuse the whole file."""
+    log = small(values=(("tags", '["a",1]', "list"), ("due", "2024-01-01T00:00:00Z", "time")))
+    for suffix in ("json", "xml", "sqlite"):
+        path = tmp_path / f"log.{suffix}"
+        write_log(log, path)
+        assert r4pm.df.import_ocel(str(path))["events"].height == 1
+        again = read_log(path).ocel.event_attributes
+        assert again["value_type"].sort().to_list() == ["list", "time"], suffix
