@@ -21,7 +21,8 @@ def mine_log(tables: Mapping[str, pl.DataFrame], *, quarantined: int, publicatio
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        The log's silver tables by identifier (``"ocel.events"``, ...), without ``log_id`` and ``bucket``.
+        The log's silver tables by identifier (``"ocel.events"``, ...), without ``log_id`` and ``bucket``. Of events,
+        objects and E2O relations the ids, activity, type, time and sequence are used, of all others the number of rows.
     quarantined : int
         Rows of the log in `silver.quarantine`.
     publication_id : str
