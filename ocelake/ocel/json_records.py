@@ -18,7 +18,7 @@ from ocelake.tables import VALUE_TYPES
 
 __all__ = [
     "Row",
-    "begins_with_value",
+    "begins_with_record",
     "decode_members",
     "defect_row",
     "json_text",
@@ -86,13 +86,18 @@ def parse(text: bytes) -> Any:
         return _DECODER.decode(_TRAILING_COMMA.sub(r"\1\2", source))
 
 
-def begins_with_value(text: bytes) -> bool:
-    """Whether a whole JSON value stands at the beginning."""
+def begins_with_record(text: bytes) -> bool:
+    """Whether a whole event or object stands at the beginning.
+
+    An id and a type are not enough: a relation that is written in a wrong way may have them too.
+    """
     try:
-        _DECODER.raw_decode(text.decode(errors="replace"))
+        value, _ = _DECODER.raw_decode(text.decode(errors="replace"))
     except (ValueError, RecursionError):
         return False
-    return True
+    names = {name for name, _ in value.members} if isinstance(value, _Map) else set()
+    more = names & {"time", "attributes", "relationships"}
+    return bool({"id", "type"} <= names and more) or bool(names & {"ocel:activity", "ocel:type"})
 
 
 def json_text(value: Any) -> str:

@@ -14,7 +14,7 @@ from io import BytesIO
 from itertools import chain
 from typing import BinaryIO, Final, TypeAlias
 
-from ocelake.ocel.json_records import begins_with_value
+from ocelake.ocel.json_records import begins_with_record
 from ocelake.ocel.json_scan import BLOCK, Cut, Elements, Torn, scan
 
 __all__ = ["Junk", "Part", "salvage_element", "scan_on"]
@@ -98,12 +98,12 @@ def _document(torn: Torn, point: int) -> BytesIO:
 
 
 def _next_element(torn: Torn) -> int | None:
-    """Find where the next element begins that is JSON for itself."""
+    """Find where the next element begins that is a record for itself."""
     pattern = _IN_LIST if torn.opener == b"[" else _IN_MAP
     for tried, found in enumerate(pattern.finditer(torn.text)):
         if tried == _CANDIDATES:
             return None
         begin = torn.text.index(b"{", found.end("name"))
-        if begins_with_value(torn.text[begin : begin + _LONGEST]):
+        if begins_with_record(torn.text[begin : begin + _LONGEST]):
             return found.end()
     return None

@@ -291,6 +291,7 @@ def test_values_keep_their_literal(write: Write, written: str, text: str | None,
         '{"id":"e","attributes":{"a":1}}',
         '{"id":"e","attributes":[5]}',
         '{"id":"e","relationships":[null]}',
+        '{"id":"e","relationships":[{"id":"o","type":"t"},{"id":"p","type":"t"}]}',
         '{"id":{"a":1},"type":"b"}',
         '{"id":["a"],"x":1}',
         '{"id":true,"type":"b"}',
@@ -533,7 +534,9 @@ def test_a_broken_record_of_ocel1_costs_only_itself(write: Write, broken: str) -
 
 def test_breaks_beyond_the_limit_are_one_truncated_record(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_salvage, "_TRIES", 2)
-    records = ['{"id":"bad","type":"b"]}' if i % 3 == 1 else f'{{"id":"e{i}","type":"a"}}' for i in range(15)]
+    records = [
+        '{"id":"bad","type":"b"]}' if i % 3 == 1 else f'{{"id":"e{i}","type":"a","time":"t"}}' for i in range(15)
+    ]
     events, _, _ = gather(read_ocel2_json(write(f'{{"events":[{",".join(records)}]}}')))
     assert events["event_id"].to_list() == ["e0", None, "e2", "e3", None, "e5", "e6", None]
     assert events["defect"].to_list() == [None, "malformed", None, None, "malformed", None, None, "truncated"]
@@ -542,7 +545,9 @@ def test_breaks_beyond_the_limit_are_one_truncated_record(write: Write, monkeypa
 
 @pytest.mark.timeout(60)
 def test_thousands_of_unescaped_quotes_cost_little_time(write: Write) -> None:
-    records = [f'{{"id":"e{i}","type":"{"5" * (i % 7 == 3)}{chr(34) * (i % 7 == 3)} pipe"}}' for i in range(7000)]
+    records = [
+        f'{{"id":"e{i}","type":"{"5" * (i % 7 == 3)}{chr(34) * (i % 7 == 3)} pipe","time":""}}' for i in range(7000)
+    ]
     events, _, _ = gather(read_ocel2_json(write(f'{{"events":[{", ".join(records)}],"objects":[]}}')))
     assert events["event_id"].drop_nulls().to_list() == [f"e{i}" for i in range(7000) if i % 7 != 3]
     assert events["defect"].count() == 1000
