@@ -33,23 +33,6 @@ __all__ = ["asset_key", "check_results", "check_spec", "check_specs", "layer_spe
 
 OWNERS: Final = ["team:process-mining"]
 
-_UPSTREAM: Final[Mapping[str, tuple[str, ...]]] = {
-    "bronze": (),
-    "silver": ("bronze.event_records", "bronze.object_records", "bronze.batches"),
-    "gold": (
-        "ocel.events",
-        "ocel.objects",
-        "ocel.event_objects",
-        "ocel.object_objects",
-        "ocel.event_attributes",
-        "ocel.object_attributes",
-        "ocel.event_types",
-        "ocel.object_types",
-        "silver.quarantine",
-    ),
-}
-"""The tables that a layer is computed from."""
-
 _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
     "ocel.events": ("bronze.event_records",),
     "ocel.objects": ("bronze.object_records",),
@@ -68,12 +51,22 @@ _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
     "gold.ocdfg_edges": ("ocel.event_objects",),
     "gold.trace_variants": ("ocel.event_objects", "ocel.objects"),
     "gold.object_summaries": ("ocel.event_objects", "ocel.objects"),
-    "gold.log_summary": ("ocel.events", "ocel.objects", "ocel.event_objects"),
+    "gold.log_summary": (
+        "ocel.events",
+        "ocel.objects",
+        "ocel.event_objects",
+        "ocel.object_objects",
+        "ocel.event_attributes",
+        "ocel.object_attributes",
+        "ocel.event_types",
+        "ocel.object_types",
+        "silver.quarantine",
+    ),
     "ocel.process_executions": ("ocel.events", "ocel.event_objects", "ocel.objects"),
     "ocel.execution_events": ("ocel.event_objects", "ocel.events"),
     "ocel.execution_objects": ("ocel.event_objects", "ocel.objects"),
 }
-"""The tables that a table's columns come from."""
+"""The tables that a table is computed from; bronze tables come from files."""
 
 _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
     "object_id": ("object_id", "relationships", "event_id"),
@@ -112,11 +105,10 @@ def asset_key(identifier: str) -> AssetKey:
 
 def layer_specs(layer: Layer, *, automation: AutomationCondition[Any] | None = None) -> list[AssetSpec]:
     """Give the asset specs of all tables that one publication of a layer writes."""
-    deps = [AssetDep(asset_key(name)) for name in _UPSTREAM[layer]]
     return [
         AssetSpec(
             asset_key(table.identifier),
-            deps=deps,
+            deps=[AssetDep(asset_key(name)) for name in _LINEAGE.get(table.identifier, ())],
             description=f"{table.doc}\n\nKey: {', '.join(table.key)}.",
             group_name=layer,
             skippable=True,
