@@ -15,7 +15,8 @@ __all__ = ["ON_NEW_INPUT"]
 
 ON_NEW_INPUT: Final = (
     (AutomationCondition.any_deps_updated() | AutomationCondition.newly_missing())
-    .since_last_handled()
+    # Only a request settles it: a batch that lands while the layer is being built is not in what is built.
+    .since(AutomationCondition.newly_requested() | AutomationCondition.initial_evaluation())
     .with_label("a table it reads changed")
     & ~AutomationCondition.any_deps_missing()
     & ~AutomationCondition.any_deps_in_progress()

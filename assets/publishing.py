@@ -10,11 +10,11 @@ from pydantic import Field
 
 from ocelake.errors import StalePublication
 from ocelake.lake import Lake, PublicationRecord
-from ocelake.lake.build import publish, unchanged
+from ocelake.lake.build import publish
 from ocelake.settings import LogSettings
 from ocelake.tables import Layer
 
-__all__ = ["Rebuild", "publish_or_keep"]
+__all__ = ["Rebuild", "publish_or_retry"]
 
 
 class Rebuild(Config):
@@ -23,23 +23,14 @@ class Rebuild(Config):
     rebuild: bool = Field(default=False, description="Publish anew although input and settings are the same.")
 
 
-def publish_or_keep(
+def publish_or_retry(
     lake: Lake,
     source: PublicationRecord,
     layer: Layer,
     tables: Mapping[str, pl.DataFrame],
-    *,
-    rebuild: bool,
     settings: LogSettings | None = None,
 ) -> PublicationRecord:
-    """Publish a layer's tables, unless they were published from the same source under the same settings.
-
-    So a file that lands twice, or a run that is repeated, changes nothing. Where another process published the layer
-    meanwhile, Dagster is asked for a retry of the step.
-    """
-    kept = None if rebuild else unchanged(lake, source, layer, settings)
-    if kept is not None:
-        return kept
+    """Publish a layer's tables; ask Dagster for a retry of the step where another process was first."""
     try:
         return publish(lake, source, layer, tables, settings=settings)
     except StalePublication as error:

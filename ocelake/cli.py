@@ -107,9 +107,17 @@ def ingest(
         log_id = log or log_id_for(source)
         settings.log(log_id)  # a wrong settings file is told before anything is copied
         landed.setdefault(log_id, []).append(land(source, settings.landing, log_id))
+    problems: list[errors.OcelakeError] = []
     for log_id, files in landed.items():
-        seconds = _run_graph(log_id, [file.name for file in files])
-        print_ingested(_lake(), log_id, seconds)
+        seconds, found = _run_graph(log_id, [file.name for file in files])
+        problems += found
+        lake = _lake()
+        if lake.latest(log_id, "gold"):
+            print_ingested(lake, log_id, seconds)
+    for problem in problems[:-1]:
+        _tell(problem)
+    if problems:
+        raise problems[-1]
 
 
 @logs_app.callback()
@@ -125,27 +133,34 @@ def logs(context: typer.Context) -> None:
 @logs_app.command("add")
 def add_log(
     log: LogArgument,
-    time_zone: Annotated[str, typer.Option(help="Zone of times that have none.")] = "UTC",
-    undeclared_objects: Annotated[str, typer.Option(help="quarantine, or infer.")] = "quarantine",
-    ties: Annotated[str, typer.Option(help="Order of equal times: id, or position.")] = "id",
+    time_zone: Annotated[
+        Optional[str],  # noqa: UP045  # as above
+        typer.Option(help="Zone of times that have none (UTC at first)."),
+    ] = None,
+    undeclared_objects: Annotated[
+        Optional[str],  # noqa: UP045  # as above
+        typer.Option(help="quarantine (at first), or infer."),
+    ] = None,
+    ties: Annotated[
+        Optional[str],  # noqa: UP045  # as above
+        typer.Option(help="Order of equal times: id (at first), or position."),
+    ] = None,
 ) -> None:
-    """Register a log (its Dagster partition and landing folder), with how it is read."""
+    """Register a log (its Dagster partition and landing folder), or change how it is read."""
     from pydantic import ValidationError
 
     from ocelake.settings import LogSettings, check_log_id
 
     settings = _settings()
-    check_log_id(log)
+    path = settings.home / "logs" / f"{check_log_id(log)}.yaml"
+    given = {"time_zone": time_zone, "undeclared_objects": undeclared_objects, "ties": ties}
+    changes = {name: value for name, value in given.items() if value is not None}
     try:
-        chosen = LogSettings.model_validate(
-            {"time_zone": time_zone, "undeclared_objects": undeclared_objects, "ties": ties}
-        )
+        chosen = LogSettings.model_validate({**LogSettings.load(path).model_dump(), **changes})
     except ValidationError as error:
         problems = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
         raise errors.SettingError(f"The log's settings are wrong: {problems}.", where=log) from error
-    path = settings.home / "logs" / f"{log}.yaml"
-    if chosen != LogSettings() or not path.exists():
-        chosen.save(path)
+    chosen.save(path)
     folder = settings.landing / log
     folder.mkdir(parents=True, exist_ok=True)
     _instance().add_dynamic_partitions("log", [log])
@@ -302,6 +317,11 @@ def _known(lake: Lake, log: str) -> None:
 
 
 def _fail(error: errors.OcelakeError) -> NoReturn:
+    _tell(error)
+    raise SystemExit(2 if isinstance(error, _WRONG_CALL) else 1)
+
+
+def _tell(error: errors.OcelakeError) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -311,7 +331,6 @@ def _fail(error: errors.OcelakeError) -> NoReturn:
         console.print(Text(f"  where: {error.where}"))
     if error.fix:
         console.print(Text(f"  do:    {error.fix}"))
-    raise SystemExit(2 if isinstance(error, _WRONG_CALL) else 1)
 
 
 # --- Dagster: the one place of the library that knows it, and only when a command needs a run
@@ -332,14 +351,16 @@ def _instance() -> Any:
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(_settings().home / "dagster")))
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        (home / "dagster.yaml").write_bytes((_project() / "dagster.yaml").read_bytes())
+        partial = home / f".dagster.yaml.{uuid4().hex}"
+        partial.write_bytes((_project() / "dagster.yaml").read_bytes())
+        partial.rename(home / "dagster.yaml")
     from dagster import DagsterInstance
 
     return DagsterInstance.get()
 
 
-def _run_graph(log_id: str, files: list[str]) -> float:
-    """Run the whole graph for one log in this process, with a progress display; give its seconds."""
+def _run_graph(log_id: str, files: list[str]) -> tuple[float, list[errors.OcelakeError]]:
+    """Run the whole graph for one log in this process, with a progress display; give its seconds and its problems."""
     from ocelake.console import run_progress
 
     project = _project()
@@ -362,10 +383,7 @@ def _run_graph(log_id: str, files: list[str]) -> float:
                 },
                 raise_on_error=False,
             )
-    problem = _problem(result)
-    if problem is not None:
-        raise problem
-    return progress.seconds
+    return progress.seconds, _problems(result)
 
 
 @contextmanager
@@ -403,8 +421,8 @@ def _following(instance: Any, run_id: str, told: Callable[[str, str], None]) -> 
         thread.join()
 
 
-def _problem(result: Any) -> errors.OcelakeError | None:
-    """Say why a run did not reach gold; None where it did."""
+def _problems(result: Any) -> list[errors.OcelakeError]:
+    """Say why a run did not reach gold, or which of its files it refused; nothing where all went well."""
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
@@ -415,11 +433,13 @@ def _problem(result: Any) -> errors.OcelakeError | None:
                 while error.cause:
                     error = error.cause
                 text = error.message.strip()
-            return errors.OcelakeError(text, where=f"run {result.run_id}, step {event.step_key}")
-    failed = [check for check in result.get_asset_check_evaluations() if check.blocking and not check.passed]
-    if failed:
-        names = "; ".join(f"{check.asset_key.to_user_string()}: {check.description}" for check in failed)
-        return errors.OcelakeError(
-            f"A blocking check failed, so the layer was not published. {names}", where=f"run {result.run_id}"
-        )
-    return None
+            return [errors.OcelakeError(text, where=f"run {result.run_id}, step {event.step_key}")]
+    problems: list[errors.OcelakeError] = []
+    for check in result.get_asset_check_evaluations():
+        if check.check_name == "files_readable":
+            problems += [errors.LogRefused(str(reason.value), where=name) for name, reason in check.metadata.items()]
+        elif check.blocking and not check.passed:
+            what = f"A blocking check failed, so its layer was not published. {check.description}"
+            where = f"{check.asset_key.to_user_string()}, {check.check_name}"
+            problems.append(errors.OcelakeError(what, where=where))
+    return problems

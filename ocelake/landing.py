@@ -6,16 +6,20 @@ dot or ends in ``.part`` or ``.tmp``; everything else is a source as soon as it 
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 from ocelake.errors import LogRefused, NotFound
 from ocelake.settings import LOG_ID, check_log_id
 
-__all__ = ["Mark", "land", "landed_files", "log_id_for", "marks", "newly_stable", "sources"]
+__all__ = ["Mark", "land", "landed_files", "log_id_for", "marks", "newly_stable", "sources", "unreadable_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,12 @@ def landed_files(folder: Path) -> list[Path]:
     """List the sources in one log's landing folder, by name; none where the folder is missing."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if not _under_way(path.name))
+    return sorted(path for path in folder.iterdir() if not _under_way(path.name) and _is_utf8(path.name))
+
+
+def unreadable_names(landing: Path) -> list[Path]:
+    """List what lies in a landing folder under a name that is not UTF-8: it cannot be read until it is renamed."""
+    return sorted(path for path in landing.glob("*/*") if not _is_utf8(path.name))
 
 
 def marks(landing: Path) -> dict[str, Mark]:
@@ -95,25 +104,57 @@ def land(path: Path, landing: Path, log_id: str) -> Path:
 
     folder = landing / check_log_id(log_id)
     folder.mkdir(parents=True, exist_ok=True)
-    target, number = folder / path.name.lstrip("."), 1
-    while target.exists():
-        if target.resolve() == path.resolve() or Input(target).content_hash == Input(path).content_hash:
-            return target
-        number += 1
-        first, dot, endings = path.name.lstrip(".").partition(".")
-        target = folder / f"{first}-{number}{dot}{endings}"
-    partial = folder / f".{target.name}.part"
-    if path.is_dir():
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(path, partial)
-    else:
-        shutil.copyfile(path, partial)
-    partial.rename(target)
-    return target
+    if path.resolve().parent == folder.resolve():
+        return path.resolve()
+    # What is not UTF-8 in a name cannot travel through a run's configuration.
+    name = os.fsencode(path.name).decode("utf-8", "replace").lstrip(".")
+    partial = folder / f".{uuid4().hex}.part"
+    try:
+        if path.is_dir():
+            shutil.copytree(path, partial)
+        else:
+            shutil.copyfile(path, partial)
+        content = Input(partial).content_hash
+        for target in _names(folder, name):
+            if target.exists() and Input(target).content_hash == content:
+                return target
+            if not target.exists() and _claim(partial, target):
+                return target
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+    raise AssertionError("the names never end")
+
+
+def _names(folder: Path, name: str) -> Iterator[Path]:
+    first, dot, endings = name.partition(".")
+    yield folder / name
+    for number in count(2):
+        yield folder / f"{first}-{number}{dot}{endings}"
+
+
+def _claim(partial: Path, target: Path) -> bool:
+    """Give a complete copy its name, unless another process took the name meanwhile."""
+    try:
+        if partial.is_dir():
+            partial.rename(target)  # fails where a folder with content is there
+        else:
+            os.link(partial, target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    return True
 
 
 def _under_way(name: str) -> bool:
     return name.startswith(".") or name.endswith((".part", ".tmp"))
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _mark(path: Path) -> Mark | None:

@@ -1,6 +1,7 @@
 """Files in ``landing/<log>/`` to bronze, each in a run of its own once its copy is complete."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import astuple
 
@@ -15,7 +16,7 @@ from dagster import (
 )
 
 from assets.partitions import LOGS
-from ocelake.landing import Mark, marks, newly_stable
+from ocelake.landing import Mark, marks, newly_stable, unreadable_names
 from ocelake.settings import LakeSettings
 
 __all__ = ["landing_file_stable"]
@@ -30,7 +31,10 @@ __all__ = ["landing_file_stable"]
 )
 def landing_file_stable(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Compare the landing folder with the last look, which the cursor holds."""
-    now = marks(LakeSettings.load().landing)
+    landing = LakeSettings.load().landing
+    for path in unreadable_names(landing):
+        context.log.warning("Not read: the name of %r is not UTF-8; rename it.", os.fsencode(path))
+    now = marks(landing)
     before, handled = _read_cursor(context.cursor)
     ready = newly_stable(before, now, handled)
     handled = {name: mark for name, mark in handled.items() if name in now} | {name: now[name] for name in ready}

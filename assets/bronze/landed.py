@@ -53,6 +53,8 @@ def bronze(
     store, log_id = lake.open(), context.partition_key
     folder = store.settings.landing / log_id
     paths = [folder / name for name in config.files] or landed_files(folder)
+    if any(path.resolve().parent != folder.resolve() for path in paths):
+        raise Failure(description=f"A file is not in the landing folder {folder}.", allow_retries=False)
     batches: list[Ingested] = []
     refused: dict[str, str] = {}
     for path in paths:

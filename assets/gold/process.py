@@ -7,11 +7,11 @@ from typing import Any
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, multi_asset
 
 from assets.automation import ON_NEW_INPUT
-from assets.publishing import Rebuild, publish_or_keep
+from assets.publishing import Rebuild, publish_or_retry
 from assets.specs import check_results, check_specs, layer_specs, materializations, picture
 from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
 from ocelake.lake.audits import GOLD_CHECKS, audit_gold, blocking
-from ocelake.lake.build import gold_frames, latest_or_fail
+from ocelake.lake.build import gold_frames, latest_or_fail, published_tables, unchanged
 from resources import LakeResource
 
 __all__ = ["gold"]
@@ -29,14 +29,15 @@ def gold(
     """Mine a log's OCEL tables, audit the result, publish it together or not at all, and draw it."""
     started, store, log_id = perf_counter(), lake.open(), context.partition_key
     silver = latest_or_fail(store, log_id, "silver")
-    tables = gold_frames(store, log_id, silver)
+    kept = None if config.rebuild else unchanged(store, silver, "gold")
+    tables = published_tables(store, kept) if kept else gold_frames(store, log_id, silver)
     findings = audit_gold(tables)
     yield from check_results(findings)
     failed = blocking(findings)
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
         return
-    record = publish_or_keep(store, silver, "gold", tables, rebuild=config.rebuild)
+    record = kept or publish_or_retry(store, silver, "gold", tables)
     events = store.read("ocel.events", log_id, as_of=silver.publication_id, columns=["activity", "time"])
     ocdfg = picture(draw_ocdfg(tables["gold.ocdfg_nodes"], tables["gold.ocdfg_edges"]), "OC-DFG")
     yield from materializations(
@@ -44,6 +45,7 @@ def gold(
         common={
             "publication_read": silver.publication_id,
             "publication_written": record.publication_id,
+            "unchanged": kept is not None,
             "seconds": round(perf_counter() - started, 3),
         },
         rows=record.rows,

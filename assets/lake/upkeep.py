@@ -80,7 +80,10 @@ def verification(
         if store.latest(log_id, "gold") is None:
             context.log.warning("Log %s has no gold yet; it is not compared.", log_id)
             continue
-        found += verify(store, log_id, store.settings.log(log_id))
+        found += verify(store, log_id)
+        silver = store.latest(log_id, "silver")
+        if silver and silver.settings != store.settings.log(log_id).model_dump(mode="json"):
+            context.log.warning("The settings of log %s have changed since; materialize its silver anew.", log_id)
     wrong = [table for table in found if not table.equal]
     yield AssetCheckResult(
         passed=not wrong,

@@ -8,11 +8,11 @@ import polars as pl
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, multi_asset
 
 from assets.automation import ON_NEW_INPUT
-from assets.publishing import Rebuild, publish_or_keep
+from assets.publishing import Rebuild, publish_or_retry
 from assets.specs import check_results, check_specs, layer_specs, materializations
 from ocelake.lake import Lake
 from ocelake.lake.audits import SILVER_CHECKS, audit_silver, blocking
-from ocelake.lake.build import latest_or_fail, silver_frames, silver_tables
+from ocelake.lake.build import latest_or_fail, published_silver, silver_frames, silver_tables, unchanged
 from ocelake.ocel.model import Ocel
 from resources import LakeResource
 
@@ -32,21 +32,21 @@ def silver(
     started, store, log_id = perf_counter(), lake.open(), context.partition_key
     settings = store.settings.log(log_id)
     bronze = latest_or_fail(store, log_id, "bronze")
-    conformed = silver_frames(store, log_id, bronze, settings)
+    kept = None if config.rebuild else unchanged(store, bronze, "silver", settings)
+    conformed = published_silver(store, kept) if kept else silver_frames(store, log_id, bronze, settings)
     findings = audit_silver(conformed, settings, _known_types(store, log_id))
     yield from check_results(findings)
     failed = blocking(findings)
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
         return
-    record = publish_or_keep(
-        store, bronze, "silver", silver_tables(conformed), settings=settings, rebuild=config.rebuild
-    )
+    record = kept or publish_or_retry(store, bronze, "silver", silver_tables(conformed), settings)
     yield from materializations(
         "silver",
         common={
             "publication_read": bronze.publication_id,
             "publication_written": record.publication_id,
+            "unchanged": kept is not None,
             "batch_ids": conformed.accounting["batch_id"].unique().sort().to_list(),
             "seconds": round(perf_counter() - started, 3),
         },

@@ -15,7 +15,9 @@ import polars as pl
 from ocelake.errors import NotFound
 from ocelake.mining.gold import mine_log
 from ocelake.ocel.conform import Conformed, conform
+from ocelake.ocel.model import Ocel
 from ocelake.settings import LogSettings
+from ocelake.tables import layer_tables
 
 if TYPE_CHECKING:
     from ocelake.lake.lake import Lake
@@ -28,6 +30,8 @@ __all__ = [
     "gold_frames",
     "latest_or_fail",
     "publish",
+    "published_silver",
+    "published_tables",
     "silver_frames",
     "silver_tables",
     "unchanged",
@@ -121,6 +125,24 @@ def unchanged(
     return latest if same_settings and same_source else None
 
 
+def published_tables(lake: Lake, record: PublicationRecord) -> dict[str, pl.DataFrame]:
+    """Read what a publication holds: its tables of its log, by identifier, sorted."""
+    moment = lake.moment(record.publication_id)
+    return {
+        spec.identifier: lake.read(spec.identifier, record.log_id, as_of=moment).sort(
+            [name for name in spec.sort if name not in spec.partition]
+        )
+        for spec in layer_tables(record.layer)
+    }
+
+
+def published_silver(lake: Lake, record: PublicationRecord) -> Conformed:
+    """Read what a silver publication holds."""
+    tables = published_tables(lake, record)
+    frames = {name.removeprefix("ocel."): frame for name, frame in tables.items() if name.startswith("ocel.")}
+    return Conformed(Ocel(**frames), tables["silver.quarantine"], tables["silver.accounting"])
+
+
 def publish(
     lake: Lake,
     source: PublicationRecord,
@@ -157,8 +179,8 @@ def build_log(lake: Lake, log_id: str) -> PublicationRecord:
     return publish(lake, silver, "gold", gold_frames(lake, log_id, silver))
 
 
-def verify(lake: Lake, log_id: str, settings: LogSettings) -> list[Verification]:
-    """Compute silver and gold of a log again, at the publications they were built from, and compare.
+def verify(lake: Lake, log_id: str) -> list[Verification]:
+    """Compute silver and gold of a log again, at the publications and settings they were built from, and compare.
 
     Returns
     -------
@@ -168,6 +190,7 @@ def verify(lake: Lake, log_id: str, settings: LogSettings) -> list[Verification]
     found: list[Verification] = []
     silver = latest_or_fail(lake, log_id, "silver")
     bronze = latest_or_fail(lake, log_id, "bronze", as_of=silver.publication_id)
+    settings = LogSettings.model_validate(silver.settings)
     found += _compare(lake, silver, silver_tables(silver_frames(lake, log_id, bronze, settings)))
     gold = latest_or_fail(lake, log_id, "gold")
     source = latest_or_fail(lake, log_id, "silver", as_of=gold.publication_id)

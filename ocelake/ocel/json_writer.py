@@ -33,7 +33,8 @@ def write_json(ocel: Ocel, path: Path) -> None:
 
     Integers, floats and booleans are native literals, strings and times are strings. Lists and maps are JSON text, and
     carry their type as an extra member, ``type``, as does a time that is not declared as one: peers refuse a file with
-    other than scalar values. So the format holds every log. Events are in the order of the log, from which ties can be read again (``ties="position"``).
+    other than scalar values. So the format holds every log. Events are in the order of the log, from which ties can be
+    read again (``ties="position"``).
 
     Parameters
     ----------
