@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.cases import CASES, TOOLS
+from benchmarks.cases import CASES, PEERS, TOOLS
 
 
 def main() -> None:
@@ -57,11 +57,7 @@ def _print(results: dict[tuple[str, str], list[dict[str, float]]], events: int) 
     print(f"\n{events:,} events; median seconds (peak GiB); ratios are the peer's time by ours\n")
     print("| case | ocelake | pm4py | ratio | r4pm | ratio |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for case in dict.fromkeys(case for case, _ in results):
-        middle = {
-            tool: {key: statistics.median(run[key] for run in results[case, tool]) for key in ("seconds", "memory")}
-            for tool in TOOLS
-            if (case, tool) in results
-        }
+        middle = {tool: found for tool in TOOLS if (found := _median(results, case, tool))}
         cells = []
         for tool in TOOLS:
             cells.append(f"{middle[tool]['seconds']:.3g} ({middle[tool]['memory']:.2f})" if tool in middle else "-")
@@ -69,6 +65,12 @@ def _print(results: dict[tuple[str, str], list[dict[str, float]]], events: int) 
                 both = tool in middle and "ocelake" in middle
                 cells.append(f"{middle[tool]['seconds'] / middle['ocelake']['seconds']:.1f}x" if both else "-")
         print(f"| {case} | {' | '.join(cells)} |")
+
+
+def _median(results: dict[tuple[str, str], list[dict[str, float]]], case: str, tool: str) -> dict[str, float] | None:
+    """Give the medians of a case; a peer's may be those of the case that ours is compared with."""
+    runs = results.get((case if tool == "ocelake" else PEERS.get(case, case), tool))
+    return {key: statistics.median(run[key] for run in runs) for key in ("seconds", "memory")} if runs else None
 
 
 if __name__ == "__main__":
