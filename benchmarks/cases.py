@@ -250,4 +250,4 @@ PEERS: dict[str, str] = {
     **{f"read {suffix}, records alone": f"read {suffix}" for suffix in FORMATS},
     "file to gold, published": "read json",
 }
-"""Cases that are compared with what the peers need in another: a case of ours alone, against their reading of a file."""
+"""Cases of ours alone, compared with what the peers need to read the file."""
