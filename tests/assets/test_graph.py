@@ -8,6 +8,7 @@ import pytest
 from dagster import AssetCheckEvaluation, ExecuteInProcessResult
 
 from assets.specs import asset_key
+from ocelake.lake.build import verify
 from ocelake.settings import LogSettings
 from ocelake.tables import TABLES, layer_tables
 from tests.assets.conftest import Graph
@@ -88,6 +89,19 @@ def test_a_bad_log_is_not_published_and_does_not_hide_behind_a_good_one(graph: G
     assert graph.lake.latest("bad", "silver") is None
     assert graph.lake.latest("bad", "gold") is None
     assert graph.lake.latest("good", "gold") is not None
+
+
+def test_new_settings_are_a_new_publication_and_the_old_one_still_verifies(graph: Graph) -> None:
+    graph.put("orders", "a.json", spoiled=True)
+    assert graph.run("orders").success
+    waiting = graph.lake.read("silver.quarantine", "orders").filter(reason="undeclared_object").height
+    assert waiting > 0
+    LogSettings(undeclared_objects="infer").save(graph.home / "logs" / "orders.yaml")
+    assert all(table.equal for table in verify(graph.lake, "orders")), "by the settings it was built under"
+    assert graph.run("orders", job="silver_job").success
+    assert graph.run("orders", job="gold_job").success
+    assert graph.lake.read("silver.quarantine", "orders").filter(reason="undeclared_object").height < waiting
+    assert all(table.equal for table in verify(graph.lake, "orders"))
 
 
 def test_a_refused_file_is_named_and_does_not_keep_the_others_back(graph: Graph) -> None:

@@ -140,6 +140,32 @@ def test_lists_and_reports(run: Shell) -> None:
     assert "undeclared_objects: infer" in settings.read_text()
 
 
+def test_a_refused_file_is_told_beside_the_good_ones(run: Shell) -> None:
+    folder = run.folder / "some"
+    folder.mkdir()
+    (folder / "aaa.txt").write_text("no log at all")
+    (folder / "good.json").write_bytes((run.folder / "orders.json").read_bytes())
+    apart = run("ingest", "some")
+    assert apart.returncode == 1
+    assert "aaa" in apart.stderr
+    assert "good.gold.1" in apart.stdout, "the bad file comes first and keeps no other back"
+    together = run("ingest", "some", "--log", "one")
+    assert together.returncode == 1
+    assert "aaa.txt" in together.stderr
+    assert "one.gold.1" in together.stdout
+    again = run("ingest", "some/good.json", "--log", "one")
+    assert again.returncode == 0
+    assert "one.gold.1" in again.stdout, "the same file changes nothing"
+
+
+def test_adding_a_log_again_keeps_its_other_settings(run: Shell) -> None:
+    assert run("logs", "add", "kept", "--undeclared-objects", "infer").returncode == 0
+    assert run("logs", "add", "kept", "--time-zone", "Europe/Berlin").returncode == 0
+    text = (run.folder / ".ocelake" / "logs" / "kept.yaml").read_text()
+    assert "undeclared_objects: infer" in text
+    assert "time_zone: Europe/Berlin" in text
+
+
 @pytest.mark.parametrize("kind", ["ocdfg", "variants", "timeline"])
 def test_draw_writes_a_picture(run: Shell, kind: str) -> None:
     done = run("draw", kind, "orders", f"{kind}.svg")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from ocelake.landing import Mark, land, landed_files, log_id_for, marks, newly_stable
+from ocelake.landing import Mark, land, landed_files, log_id_for, marks, newly_stable, unreadable_names
 
 
 def test_a_copy_under_way_is_no_source(tmp_path: Path) -> None:
@@ -57,3 +60,30 @@ def test_landing_the_same_content_twice_is_one_file_and_other_content_another(tm
 def test_a_log_is_named_after_its_file() -> None:
     assert log_id_for(Path("Orders (2024).json.gz")) == "Orders-2024"
     assert log_id_for(Path("---.json")) == "log"
+
+
+def test_processes_that_land_files_of_one_name_keep_them_all(tmp_path: Path) -> None:
+    sources = []
+    for number in range(8):
+        source = tmp_path / str(number) / "log.json"
+        source.parent.mkdir()
+        source.write_text(str(number % 4) * 100_000)
+        sources.append(source)
+    with ProcessPoolExecutor(4) as pool:
+        landed = list(pool.map(partial(land, landing=tmp_path / "landing", log_id="x"), sources))
+    assert [path.read_text()[0] for path in landed] == [str(number % 4) for number in range(8)]
+    names = {path.name for path in (tmp_path / "landing" / "x").iterdir()}
+    assert names >= {path.name for path in landed}
+    assert not any(name.startswith(".") for name in names), "no copy is left half done"
+
+
+def test_a_name_that_is_not_utf8_is_told_and_landed_under_another(tmp_path: Path) -> None:
+    folder = tmp_path / "landing" / "x"
+    folder.mkdir(parents=True)
+    odd = folder / os.fsdecode(b"caf\xe9.json")
+    odd.write_text("x")
+    assert marks(tmp_path / "landing") == {}
+    assert unreadable_names(tmp_path / "landing") == [odd]
+    source = tmp_path / odd.name
+    source.write_text("y")
+    assert land(source, tmp_path / "landing", "x").name == "caf\ufffd.json"

@@ -1,0 +1,87 @@
+"""When a layer is requested: for every new input, once, and never in vain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    Definitions,
+    asset,
+    define_asset_job,
+    evaluate_automation_conditions,
+)
+
+from assets.automation import ON_NEW_INPUT
+from assets.partitions import LOGS
+
+
+@asset(partitions_def=LOGS)
+def upstream() -> None: ...
+
+
+@asset(partitions_def=LOGS, deps=[upstream], automation_condition=ON_NEW_INPUT)
+def downstream() -> None: ...
+
+
+JOB = define_asset_job("job", [downstream], partitions_def=LOGS)
+DEFS = Definitions(assets=[upstream, downstream], jobs=[JOB])
+
+
+@dataclass
+class Clock:
+    """Evaluates the condition tick by tick."""
+
+    instance: DagsterInstance
+    cursor: Any = None
+
+    def tick(self) -> int:
+        result = evaluate_automation_conditions(defs=DEFS, instance=self.instance, cursor=self.cursor)
+        self.cursor = result.cursor
+        return result.total_requested
+
+    def materialize(self, name: str) -> None:
+        self.instance.report_runless_asset_event(AssetMaterialization(AssetKey(name), partition="L"))
+
+
+@pytest.fixture
+def clock() -> Any:
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("log", ["L"])
+        yield Clock(instance)
+
+
+def test_new_input_is_requested_once(clock: Clock) -> None:
+    assert clock.tick() == 0, "nothing to read yet"
+    clock.materialize("upstream")
+    assert clock.tick() == 1
+    clock.materialize("downstream")
+    assert [clock.tick() for _ in range(3)] == [0, 0, 0]
+    clock.materialize("upstream")
+    assert [clock.tick() for _ in range(2)] == [1, 0]
+
+
+def test_input_that_comes_while_the_layer_is_built_is_requested_after_it(clock: Clock) -> None:
+    clock.tick()
+    clock.materialize("upstream")
+    assert clock.tick() == 1
+    run = clock.instance.create_run_for_job(
+        DEFS.resolve_job_def("job"),
+        tags={"dagster/partition": "L"},
+        status=DagsterRunStatus.STARTED,
+        asset_selection=frozenset([AssetKey("downstream")]),
+    )
+    clock.tick()
+    clock.materialize("upstream")
+    assert clock.tick() == 0, "it is being built"
+    clock.materialize("downstream")
+    success = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, job_name="job")
+    clock.instance.report_dagster_event(success, run_id=run.run_id)
+    assert sum(clock.tick() for _ in range(3)) == 1, "what was built has not seen the second batch"
