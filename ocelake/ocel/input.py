@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from ocelake.errors import LogRefused
 
-__all__ = ["Input"]
+__all__ = ["FileState", "Input"]
 
 _GZIP = b"\x1f\x8b"
 _HEAD = 1 << 16
@@ -54,6 +54,15 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
+class FileState(NamedTuple):
+    """By what a file is known to be the same, without reading it."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
 @dataclass(frozen=True)
 class Input:
     """One source on disk.
@@ -80,13 +89,30 @@ class Input:
         return self.path.is_dir()
 
     @cached_property
+    def state(self) -> tuple[FileState, ...]:
+        """What the file system told of each file before anything of it was read."""
+        return self._state()
+
+    @property
+    def changed(self) -> bool:
+        """Whether a file is another one, has other content, or came or went since the source was first looked at.
+
+        What was read in between may then belong to no one state of the source.
+        """
+        try:
+            return self._state() != self.state
+        except OSError:
+            return True
+
+    @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(file.stat().st_size for file in self._files())
+        return sum(file.size for file in self.state)
 
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of the bytes on disk; of a folder, of its files' names and hashes."""
+        _ = self.state  # before the first byte is read
         digests = []
         for file in self._files():
             with file.open("rb") as stream:
@@ -98,6 +124,7 @@ class Input:
     @cached_property
     def is_gzip(self) -> bool:
         """Whether the file is gzipped, by its first bytes."""
+        _ = self.state  # before the first byte is read
         with self.path.open("rb") as stream:
             return stream.read(2) == _GZIP
 
@@ -126,6 +153,10 @@ class Input:
             with self.stream() as packed, copy.open("wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked, 1 << 20)
             yield copy
+
+    def _state(self) -> tuple[FileState, ...]:
+        told = [(file.name, file.stat()) for file in self._files()]
+        return tuple(FileState(name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in told)
 
     def _files(self) -> list[Path]:
         return sorted(file for file in self.path.iterdir() if file.is_file()) if self.is_folder else [self.path]
