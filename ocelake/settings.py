@@ -107,7 +107,8 @@ class LogSettings(BaseModel):
     undeclared_objects : {"quarantine", "infer"}
         Whether a relation to an undeclared object waits in quarantine, or creates the object.
     ties : {"id", "position"}
-        Order of equal times with no declared sequence: the event id alone, or the position in the source.
+        Order of equal times with no declared sequence: the event id alone, or the position in the source. Bronze is
+        the same for both; it takes effect with the next silver publication.
     earliest, latest : datetime, optional
         The declared range of event times (with a zone); a check fails where an event is outside.
     max_quarantined_share : float

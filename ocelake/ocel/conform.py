@@ -86,14 +86,18 @@ def conform(
     event_side = take_apart("event", events, batch_ids, zone)
     object_side = take_apart("object", objects, batch_ids, zone)
 
-    event_reasons = settle(event_side, event_types, zone)
+    event_reasons, event_copies = settle(event_side, event_types, zone)
     event_things = _events(event_side, event_reasons, settings)
     event_owner, event_reasons = _owners(event_side, event_reasons, event_things)
 
-    object_reasons = settle(object_side, object_types, zone)
+    object_reasons, object_copies = settle(object_side, object_types, zone)
     object_things = _objects(object_side, object_reasons)
     if settings.undeclared_objects == "infer":
-        object_things = _infer(object_things, event_side, event_reasons, object_side, object_reasons)
+        object_things = _infer(
+            object_things,
+            (event_side, event_reasons.is_null() | event_copies),
+            (object_side, object_reasons.is_null() | object_copies),
+        )
     by_type = object_things.select(pl.arg_sort_by("type", maintain_order=True)).to_series()
     object_things = object_things.with_columns(_ranks(by_type))
     object_owner, object_reasons = _owners(object_side, object_reasons, object_things)
@@ -155,7 +159,13 @@ def _declarations(batches: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _events(side: Side, reasons: pl.Series, settings: LogSettings) -> pl.DataFrame:
-    """Give the accepted events in the order of their ids; ``rank`` is the place in the order of time."""
+    """Give the accepted events in the order of their ids; ``rank`` is the place in the order of time.
+
+    With ``ties="position"`` the place in the source stands for a sequence that is not declared. It is taken here and
+    not in bronze, so that records are judged without it: of equal records the kept one, the least by batch id and
+    position, gives it. Batch ids are hashes of content, so the order of arrival has no say; the places in different
+    sources are compared as numbers, the event id decides where they are equal.
+    """
     sequence = pl.coalesce("sequence", "position") if settings.ties == "position" else pl.col("sequence").fill_null(0)
     accepted = side.records.filter(side.records["declared"] & reasons.is_null())
     things = accepted.select("id", "type", "time", "time_ambiguous", "batch", "position", sequence=sequence).sort("id")
@@ -175,17 +185,20 @@ def _objects(side: Side, reasons: pl.Series) -> pl.DataFrame:
     return accepted.select("id", "type", "batch", "position", inferred=pl.lit(False)).sort("id")
 
 
-def _infer(
-    things: pl.DataFrame, events: Side, event_reasons: pl.Series, objects: Side, object_reasons: pl.Series
-) -> pl.DataFrame:
-    """Add the objects that nothing declares, but that something kept relates to or gives values for."""
+def _infer(things: pl.DataFrame, events: tuple[Side, pl.Series], objects: tuple[Side, pl.Series]) -> pl.DataFrame:
+    """Add the objects that nothing declares, but that something kept relates to or gives values for.
+
+    Each side comes with the records that may tell of them: those kept and the copies of these, of which only one may
+    tell the types of the objects that it names.
+    """
     named = []
-    for side, reasons in ((events, event_reasons), (objects, object_reasons)):
-        kept = side.relations.filter(reasons.gather(side.relations["row"]).is_null())
+    for side, telling in (events, objects):
+        kept = side.relations.filter(telling.gather(side.relations["row"]))
         place = side.records.select("batch", "position")[kept["row"]]
         named.append(kept.select(id="object_id", type="hint").hstack(place))
-    loose = (~objects.records["declared"] & object_reasons.is_null()).arg_true()
-    named.append(objects.records.select("id", "type", "batch", "position")[loose])
+    side, telling = objects
+    loose = (~side.records["declared"] & telling).arg_true()
+    named.append(side.records.select("id", "type", "batch", "position")[loose])
     missing = (
         pl.concat(named)
         .join(things, on="id", how="anti")

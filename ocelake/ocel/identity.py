@@ -2,6 +2,10 @@
 
 The outcome depends on the set of records alone: equal records (in canonical form) are one, of different ones the
 greatest (version, content hash) wins. Only ids that occur more than once are looked at: the usual log pays nothing.
+
+Content is what becomes a row of the log. The type that a relation tells of its object is none (the object's own record
+tells that), nor is the place in the source, even where it orders events of equal time: the same record at another place
+of another file is the same.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ __all__ = ["declared_types", "settle"]
 _NO_CONTENT: Final = ("batch_id", "position", "version", "declared", "defect", "raw")
 
 
-def settle(side: Side, declarations: pl.DataFrame, zone: str) -> pl.Series:
+def settle(side: Side, declarations: pl.DataFrame, zone: str) -> tuple[pl.Series, pl.Series]:
     """Give each record's reason, with the losers among records of one id named.
 
     Parameters
@@ -34,19 +38,22 @@ def settle(side: Side, declarations: pl.DataFrame, zone: str) -> pl.Series:
 
     Returns
     -------
-    Series of `REASON`
+    reasons : Series of `REASON`
         As ``side.records["reason"]``, and ``duplicate`` for all but the first of equal records, ``superseded`` for the
         first of those that are not the greatest.
+    copies : Series of Boolean
+        Which of the duplicates say what the kept record of their id says.
     """
     records = side.records.select("id", "version", "declared", "reason").with_row_index("row")
     candidates = records.filter(pl.col("declared") & pl.col("reason").is_null())
     contested = candidates.filter(candidates["id"].is_duplicated())
+    copies = pl.repeat(False, len(records), dtype=pl.Boolean, eager=True)
     if contested.is_empty():
-        return side.records["reason"]
+        return side.records["reason"], copies
     # Records that are written alike are alike; the canonical form matters only where an id is told in different ways.
     written = [column for column in side.source.columns if column not in _NO_CONTENT]
-    copies = side.source.select(written)[contested["row"]].with_columns(contested["row"])
-    contested = contested.with_columns(copies.select(told=pl.col("row").min().over(written)))
+    texts = side.source.select(written)[contested["row"]].with_columns(contested["row"])
+    contested = contested.with_columns(texts.select(told=pl.col("row").min().over(written)))
     told = contested.filter(pl.col("row") == pl.col("told"))
     differing = told.filter(told["id"].is_duplicated())["row"]
     digests = [hashlib.sha256(text.encode()).hexdigest() for text in _content(side, differing, declarations, zone)]
@@ -65,7 +72,8 @@ def settle(side: Side, declarations: pl.DataFrame, zone: str) -> pl.Series:
         .then(reason(Reason.SUPERSEDED))
     )
     lost = contested.drop_nulls("lost")
-    return side.records["reason"].scatter(lost["row"], lost["lost"].cast(REASON))
+    reasons = side.records["reason"].scatter(lost["row"], lost["lost"].cast(REASON))
+    return reasons, copies.scatter(lost.filter(pl.col("digest") == pl.col("winner"))["row"], True)
 
 
 def declared_types(types: pl.Series, names: pl.Series, declarations: pl.DataFrame) -> pl.Series:
@@ -88,7 +96,7 @@ def _content(side: Side, rows: pl.Series, declarations: pl.DataFrame, zone: str)
     )[rows]
     relations = (
         side.relations.filter(side.relations["row"].is_in(rows.implode()))
-        .select("row", _joined("object_id", "qualifier", "hint").alias("text"))
+        .select("row", _joined("object_id", "qualifier").alias("text"))
         .unique()
         .sort("row", "text")
         .group_by("row")

@@ -216,6 +216,29 @@ def test_records_equal_in_canonical_form_are_one() -> None:
     assert result.quarantine.filter(record_kind="event").select("batch_id", "reason").rows() == [("b", "duplicate")]
 
 
+def test_the_type_that_a_relation_tells_is_no_content() -> None:
+    records = [event("e", [("1", "of")], version=1), event("e", [("1", "of", "order")], version=1)]
+    records += [thing("9", [("1",)]), thing("9", [("1", None, "order")])]
+    for order in (records, records[::-1]):
+        result = conformed([*order, thing("1")])
+        assert reasons(result) == [(kind, "duplicate") for kind in ("e2o", "event", "o2o", "object")]
+        # The copy that knows the type tells it, the kept one or not; a record that lost tells nothing.
+        lost = event("e", [("1", "of", "lost")], activity="ship")
+        inferred = conformed([*order, lost, lost], undeclared_objects="infer").ocel.objects
+        assert inferred.filter(object_id="1")["object_type"].to_list() == ["order"]
+
+
+@pytest.mark.parametrize("batches", [("b1", "b2"), ("b2", "b1")])
+def test_the_position_is_no_content_but_orders_ties(batches: tuple[str, str]) -> None:
+    first = [event("b", [("1",)]), event("a"), thing("1")]
+    second = [event("x", time="2024-04-30"), event("a"), event("b", [("1",)])]
+    result = conformed(dict(zip(batches, (first, second), strict=True)), ties="position")
+    assert reasons(result) == [("e2o", "duplicate"), ("event", "duplicate"), ("event", "duplicate")]
+    # The least batch's copy is kept, and its place is the sequence.
+    expected = [("x", 0), ("b", 0), ("a", 1)] if batches[0] == "b1" else [("x", 0), ("a", 1), ("b", 2)]
+    assert result.ocel.events.select("event_id", "sequence").rows() == expected
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_the_greatest_version_wins_with_all_that_it_holds(order: tuple[int, ...]) -> None:
     versions = [
