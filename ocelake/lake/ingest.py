@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ocelake.errors import LogRefused
 from ocelake.lake.records import PublicationRecord
 from ocelake.ocel.records import Declarations, Records
-from ocelake.settings import LogSettings
 
 if TYPE_CHECKING:
     from ocelake.lake.lake import Lake
@@ -69,7 +69,7 @@ def ingest(lake: Lake, path: str | os.PathLike[str], log_id: str) -> Ingested:
     Raises
     ------
     LogRefused
-        Where it is no log, or broken as a whole; nothing is published.
+        Where it is no log, is broken as a whole, or changed while it was read; nothing is published.
     """
     from ocelake.ocel.read import open_log
 
@@ -86,6 +86,11 @@ def ingest_source(lake: Lake, source: LogSource, parts: Iterable[Records | Decla
         Names the batch.
     parts : iterable of Records or Declarations
         Its content; read only where the batch is new.
+
+    Raises
+    ------
+    LogRefused
+        As `ingest`.
     """
     from ocelake.ocel.read import batch_frame
 
@@ -103,10 +108,18 @@ def ingest_source(lake: Lake, source: LogSource, parts: Iterable[Records | Decla
                 continue
             events += part.events.height
             objects += part.objects.height
-            publication.append("bronze.event_records", _sequenced(part.events, settings).with_columns(batch))
+            publication.append("bronze.event_records", part.events.with_columns(batch))
             publication.append("bronze.object_records", part.objects.with_columns(batch))
         row = batch_frame(source, declarations, events=events, objects=objects)
         publication.append("bronze.batches", row)
+        # The hash is of one pass over the source and the records are of another: they have to be of the same bytes, or
+        # the true content would be held to be known already, for ever.
+        if source.input.changed:
+            raise LogRefused(
+                "The source changed while it was read.",
+                where=source.input.name,
+                fix="Ingest it again when its copy is complete.",
+            )
         record = publication.commit()
     return Ingested(
         source.batch_id,
@@ -117,13 +130,6 @@ def ingest_source(lake: Lake, source: LogSource, parts: Iterable[Records | Decla
         time.perf_counter() - began,
         already=publication.discarded,
     )
-
-
-def _sequenced(events: pl.DataFrame, settings: LogSettings) -> pl.DataFrame:
-    """Store the source position as the sequence, once and for all, where the log's settings ask for it."""
-    if settings.ties != "position":
-        return events
-    return events.with_columns(sequence=pl.coalesce("sequence", "position"))
 
 
 def _known(lake: Lake, log_id: str, source: LogSource, began: float) -> Ingested | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import orjson
-import polars as pl
 import pytest
 
 from ocelake.errors import LogRefused
 from ocelake.lake import Lake, open_lake
 from ocelake.lake.ingest import ingest, ingest_source
 from ocelake.ocel.input import Input
-from ocelake.ocel.read import LogSource
+from ocelake.ocel.read import LogSource, open_log
 from ocelake.settings import LogSettings
 from tests.lake_frames import records
 
@@ -69,11 +69,86 @@ def test_a_broken_source_leaves_nothing(lake: Lake, tmp_path: Path) -> None:
     assert not list((tmp_path / "home").rglob("*.parquet"))
 
 
-def test_ties_by_position_are_stored_as_the_sequence(lake: Lake, tmp_path: Path) -> None:
+def test_ties_by_position_leave_bronze_as_the_source_wrote_it(lake: Lake, tmp_path: Path) -> None:
     LogSettings(ties="position").save(lake.settings.home / "logs" / "A.yaml")
     ingest_source(lake, source(tmp_path, "one"), records(25), "A")
-    assert lake.read("bronze.event_records", "A").filter(pl.col("sequence") != pl.col("position")).is_empty()
+    assert lake.read("bronze.event_records", "A")["sequence"].null_count() == 25
     assert lake.latest("A", "bronze").settings["ties"] == "position"
+
+
+LOG = {
+    "objectTypes": [],
+    "eventTypes": [{"name": "pay", "attributes": []}],
+    "objects": [],
+    "events": [{"id": f"e{i}", "type": "pay", "time": "2024-01-01T00:00:00Z"} for i in range(3)],
+}
+
+
+@pytest.mark.parametrize("how", ["other content", "same size", "another file", "gone"])
+def test_a_file_that_changes_while_it_is_read_is_not_taken(lake: Lake, tmp_path: Path, how: str) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes(whole := orjson.dumps(LOG))
+    os.utime(path, (1, 1))
+    opened = open_log(path)
+    assert opened.batch_id
+
+    def read():
+        yield from opened
+        if how == "other content":
+            path.write_bytes(whole.replace(b"pay", b"repay"))
+            os.utime(path, (1, 1))
+        elif how == "same size":
+            path.write_bytes(whole.replace(b"pay", b"buy"))
+        elif how == "another file":
+            (tmp_path / "new").write_bytes(whole)
+            os.utime(tmp_path / "new", (1, 1))
+            (tmp_path / "new").rename(path)
+        else:
+            path.unlink()
+
+    with pytest.raises(LogRefused, match=r"changed while it was read\. \[log\.json\] Ingest it again"):
+        ingest_source(lake, opened, read(), "A")
+    assert lake.logs() == []
+    assert not list((tmp_path / "home").rglob("*.parquet"))
+    path.write_bytes(whole)
+    done = ingest(lake, path, "A")
+    assert (done.events, done.already) == (3, False)
+
+
+def test_a_file_that_is_replaced_before_it_is_read_is_not_taken_for_the_hashed_one(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_bytes(whole := orjson.dumps(LOG))
+    opened = open_log(path)
+    assert opened.batch_id
+    path.write_bytes(orjson.dumps({**LOG, "events": LOG["events"][:1]}))
+    with pytest.raises(LogRefused, match="changed"):
+        ingest_source(lake, opened, opened, "A")
+    path.write_bytes(whole)
+    assert ingest(lake, path, "A").events == 3
+
+
+@pytest.mark.parametrize("how", ["written", "added", "removed"])
+def test_a_folder_whose_tables_change_is_not_taken(lake: Lake, tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "event.csv").write_text("ocel_id,ocel_type\ne1,a\n")
+    (folder / "object.csv").write_text("ocel_id,ocel_type\n")
+    (folder / "notes.txt").write_text("none")
+    opened = open_log(folder)
+
+    def read():
+        yield from opened
+        if how == "written":
+            (folder / "event.csv").write_text("ocel_id,ocel_type\ne1,a\ne2,a\n")
+        elif how == "added":
+            (folder / "event_a.csv").write_text("ocel_id,ocel_time\n")
+        else:
+            (folder / "notes.txt").unlink()
+
+    with pytest.raises(LogRefused, match="changed"):
+        ingest_source(lake, opened, read(), "A")
+    assert lake.logs() == []
+    assert not ingest(lake, folder, "A").already
 
 
 @pytest.mark.data
