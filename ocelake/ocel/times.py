@@ -2,8 +2,9 @@
 
 Understood are ISO 8601 dates and times (``T`` or a space between, seconds and fraction optional, ``Z``, ``UTC``, an
 offset or no zone at all), what JavaScript prints for a date (``Mon May 22 2023 13:54:42 GMT+0200 (CEST)``), and HTTP's
-form of it; all of them mixed in one column. A number of seconds since 1970 is not told from any other number, and so is
-no time. Which columns hold times, and what follows from a bad one, is `ocelake.ocel.conform`'s matter.
+form of it; all of them mixed in one column, with or without blanks around. A number of seconds since 1970 is not told
+from any other number, and so is no time. Which columns hold times, and what follows from a bad one, is
+`ocelake.ocel.conform`'s matter.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _CLOCK: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-5][0-9]:[0-5][0-9]"
 _TAIL: Final = (
     r"^(?:[.,](?P<fraction>[0-9]+))? *"
     r"(?:(?P<utc>[Zz]|UTC|GMT)|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3])"
-    r"(?::?(?P<minutes>[0-5][0-9])(?::?(?P<seconds>[0-5][0-9]))?)?)?$"
+    r"(?::?(?P<minutes>[0-5][0-9])(?::?(?P<seconds>[0-5][0-9]))?)?)?\s*$"
 )
 _DATE: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _MINUTES: Final = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2})([^:0-9.,].*)?$"
