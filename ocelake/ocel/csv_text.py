@@ -6,6 +6,7 @@ is no value.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from typing import BinaryIO, Final
@@ -67,9 +68,9 @@ def read_csv(source: Input) -> tuple[pl.DataFrame, tuple[str, ...]]:
         ragged.clear()
         try:
             with source.stream() as stream:
-                counted = _Quotes(stream)
+                told = _Text(stream, source.name, check=encoding == "utf-8")
                 table = pa.csv.read_csv(
-                    pa.PythonFile(counted, mode="r"),
+                    pa.PythonFile(told, mode="r"),
                     read_options=pa.csv.ReadOptions(column_names=columns, encoding=encoding, block_size=block),
                     parse_options=pa.csv.ParseOptions(
                         delimiter=separator, newlines_in_values=True, invalid_row_handler=skip
@@ -80,8 +81,10 @@ def read_csv(source: Input) -> tuple[pl.DataFrame, tuple[str, ...]]:
                         null_values=[""],
                     ),
                 )
+            told.confirm()
             break
         except pa.ArrowInvalid as error:
+            told.confirm()
             if "straddling" not in str(error) or block == _BLOCKS[-1]:
                 raise LogRefused(
                     f"The CSV cannot be read: {error}.", where=source.name, fix="Write it as UTF-8, one row per line."
@@ -95,7 +98,7 @@ def read_csv(source: Input) -> tuple[pl.DataFrame, tuple[str, ...]]:
             mended.append(fields[: len(names)])
         else:
             malformed.append(text)
-    if counted.open and frame.height and any("\n" in (value or "") for value in frame.row(-1)):
+    if told.open and frame.height and any("\n" in (value or "") for value in frame.row(-1)):
         malformed.append(_line(frame.row(-1), separator))
         frame = frame.head(-1)
     if mended:
@@ -107,18 +110,56 @@ def read_csv(source: Input) -> tuple[pl.DataFrame, tuple[str, ...]]:
     )
 
 
-class _Quotes(io.RawIOBase):
-    """A stream that knows whether a quote is left open at its end."""
+class _Text(io.RawIOBase):
+    """A stream that ends where it is broken or not UTF-8, and knows whether a quote is left open at its end.
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self.open = stream, False
+    The CSV parser would find bad text as well, but not before it failed to show a row of it to the row handler. Nothing
+    is raised while the parser reads, since that leaves its threads behind: `confirm` raises it afterwards.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str, *, check: bool) -> None:
+        self._stream, self._name, self._check = stream, name, check
+        self._begun, self._lines = b"", 1
+        self._refused: LogRefused | None = None
+        self.open = False
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        data = self._stream.read(size)
+        if self._refused:
+            return b""
+        try:
+            data = self._stream.read(size - len(self._begun) if size > len(self._begun) else size)
+        except LogRefused as error:
+            self._refused = error
+            return b""
+        if self._check:
+            data = self._characters(data)
         self.open ^= data.count(b'"') % 2 == 1
+        return data
+
+    def confirm(self) -> None:
+        """Raise what was wrong with the stream."""
+        if self._refused:
+            raise self._refused
+
+    def _characters(self, data: bytes) -> bytes:
+        """Give the whole characters; one that is only begun is kept for the next time."""
+        last = not data
+        data = self._begun + data
+        try:
+            end = codecs.utf_8_decode(data, "strict", last)[1]
+        except UnicodeDecodeError as error:
+            end = error.start
+            line = self._lines + data[:end].count(b"\n")
+            self._refused = LogRefused(
+                f"The CSV is not UTF-8: line {line} has the byte 0x{data[end]:02x}.",
+                where=self._name,
+                fix="Write it as UTF-8, one row per line.",
+            )
+        self._begun, data = data[end:], data[:end]
+        self._lines += data.count(b"\n")
         return data
 
 

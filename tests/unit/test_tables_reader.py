@@ -162,6 +162,31 @@ def test_what_cannot_be_read_as_a_whole_is_refused(tmp_path: Path) -> None:
         read(read_ocel2_tables, tmp_path)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [(b"3,\xff,5\n6,7\n", 3), (b"3,\xff\n6,7,8\n", 3), (b"3,4,5\n6,7\n8,\xc3", 5), (b'3,"x\ny\n\xe9",5\n', 5)],
+)
+def test_other_encodings_are_refused_by_line_whatever_the_row(tmp_path: Path, rows: bytes, line: int) -> None:
+    path = csv_file(tmp_path / "a.csv", b"a,b\n1,2\n" + rows)
+    with pytest.raises(LogRefused, match=rf"not UTF-8: line {line} has the byte 0x[cef]"):
+        read_csv(path)
+
+
+def test_characters_that_two_reads_share_are_whole(tmp_path: Path) -> None:
+    # The parser reads 8 MiB at a time; with one byte more or less in front, every cut falls into a character once.
+    for shift in range(4):
+        value = "x" * shift + "\U0001f600" * 3_000_000
+        frame, malformed = read_csv(csv_file(tmp_path / "a.csv", f"a,b\n1,{value}\n"))
+        assert (frame["b"].to_list() == [value], malformed) == (True, ())
+
+
+def test_a_broken_gzip_of_a_table_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(100_000)))
+    with pytest.raises(LogRefused, match="gzip data is broken"):
+        read_csv(csv_file(tmp_path / "a.csv.gz", packed[: len(packed) // 2]))
+
+
 def test_huge_fields_fit(tmp_path: Path) -> None:
     huge = "x" * 20_000_000
     frame, _ = read_csv(csv_file(tmp_path / "a.csv", f"a,b\n1,{huge}\n"))
