@@ -18,6 +18,7 @@ from ocelake.ocel.input import Input
 from ocelake.ocel.json_columns import EVENT, OBJECT, RecordKind, connect, read_columns
 from ocelake.ocel.json_reader import read_ocel1_json, read_ocel2_json
 from ocelake.ocel.json_scan import Elements, scan
+from ocelake.ocel.read import read_log
 from ocelake.ocel.records import EVENT_RECORD, OBJECT_RECORD, Declarations, ReaderOutput, Records
 
 Write = Callable[[bytes | str], Input]
@@ -477,6 +478,33 @@ def test_ocel1_with_its_extensions(write: Write) -> None:
     assert objects["attributes"][3].to_list() == [{"name": "p", "time": "2025", "value": "3", "value_type": "integer"}]
     assert declarations.object_types == {"t": {"p": "float"}}
     assert declarations.metadata == {"version": "1.0", "attribute-names": "p"}
+
+
+def test_ocel1_changes_are_of_the_object_that_is_declared(tmp_path: Path) -> None:
+    """Changes before and after the objects, of an object declared and of one that is not."""
+    change = {"ocel:type": "t", "ocel:field": "p"}
+    changes = [
+        {"ocel:oid": "o", **change, "ocel:timestamp": "2025-01-01", "p": 3},
+        {"ocel:oid": "nobody", **change, "ocel:timestamp": "2025-01-01", "p": 4},
+        {"ocel:oid": "o", **change, "ocel:timestamp": "2024-07-01", "p": 2},
+    ]
+    objects = {"o": {"ocel:type": "t", "ocel:ovmap": {"p": 1}}}
+    event = {"ocel:activity": "a", "ocel:timestamp": "2024-06-01", "ocel:omap": ["o"], "ocel:vmap": {}}
+    head = {"ocel:global-log": {"ocel:version": "1.0"}, "ocel:events": {"e": event}}
+    parts = {"ocel:objects": objects, "ocel:objectChanges": changes}
+    for number, order in enumerate([list(parts), list(parts)[::-1]]):
+        path = tmp_path / f"{number}.jsonocel"
+        path.write_text(json.dumps(head | {name: parts[name] for name in order}))
+        found = read_log(path)
+        values = found.ocel.object_attributes
+        dates = [None if time is None else f"{time:%Y-%m-%d}" for time in values["time"]]
+        assert list(zip(values["object_id"], dates, values["value"], strict=True)) == [
+            ("o", None, "1"),
+            ("o", "2024-07-01", "2"),
+            ("o", "2025-01-01", "3"),
+        ]
+        assert found.ocel.objects.select("object_id", "object_type").rows() == [("o", "t")]
+        assert found.quarantine.select("record_kind", "reason").rows() == [("object_attribute", "undeclared_object")]
 
 
 def test_ocel1_with_no_global_event(write: Write) -> None:
