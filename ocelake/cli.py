@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
-from uuid import uuid4
 
 import typer
 
@@ -98,22 +95,31 @@ def ingest(
     ] = None,
 ) -> None:
     """Land a file or folder, and build the log's tables and process from it through Dagster."""
-    from ocelake.console import print_ingested
+    from ocelake.console import print_ingested, run_progress
     from ocelake.landing import land, log_id_for, sources
+    from ocelake.ocel.detect import detect
+    from ocelake.ocel.input import Input
+    from ocelake.run import run_graph
 
     settings = _settings()
     landed: dict[str, list[Path]] = {}
+    problems: list[errors.OcelakeError] = []
     for source in sources(path):
         log_id = log or log_id_for(source)
         settings.log(log_id)  # a wrong settings file is told before anything is copied
-        landed.setdefault(log_id, []).append(land(source, settings.landing, log_id))
-    problems: list[errors.OcelakeError] = []
+        try:
+            detect(Input(source))
+        except errors.LogRefused as refusal:
+            problems.append(errors.LogRefused(refusal.what, where=str(source), fix=refusal.fix))
+        else:
+            landed.setdefault(log_id, []).append(land(source, settings.landing, log_id))
     for log_id, files in landed.items():
-        seconds, found = _run_graph(log_id, [file.name for file in files])
-        problems += found
+        with run_progress(log_id) as progress:
+            outcome = run_graph(log_id, [file.name for file in files], progress.step)
+        problems += outcome.problems
         lake = _lake()
         if lake.latest(log_id, "gold"):
-            print_ingested(lake, log_id, seconds)
+            print_ingested(lake, log_id, progress.seconds, outcome.warnings)
     for problem in problems[:-1]:
         _tell(problem)
     if problems:
@@ -124,10 +130,10 @@ def ingest(
 def logs(context: typer.Context) -> None:
     """List the logs with their newest publications."""
     if context.invoked_subcommand is None:
-        from ocelake.console import print_frame
+        from ocelake.console import print_logs
+        from ocelake.run import logs_registered
 
-        lake = _lake()
-        print_frame(lake.publications().group_by("log_id", "layer").last().sort("log_id", "layer"), "logs")
+        print_logs(_lake(), logs_registered())
 
 
 @logs_app.command("add")
@@ -149,6 +155,7 @@ def add_log(
     """Register a log (its Dagster partition and landing folder), or change how it is read."""
     from pydantic import ValidationError
 
+    from ocelake.run import register_log
     from ocelake.settings import LogSettings, check_log_id
 
     settings = _settings()
@@ -163,7 +170,7 @@ def add_log(
     chosen.save(path)
     folder = settings.landing / log
     folder.mkdir(parents=True, exist_ok=True)
-    _instance().add_dynamic_partitions("log", [log])
+    register_log(log)
     typer.echo(f"Log {log} is registered; put its files into {folder}")
 
 
@@ -174,8 +181,9 @@ def export(
     as_of: AsOfOption = None,
 ) -> None:
     """Write a log as an OCEL 2.0 file."""
-    from ocelake.ocel.write import lost_on_export, write_log
+    from ocelake.ocel.write import SUFFIXES, lost_on_export, write_log
 
+    _writable(out, *SUFFIXES)
     ocel = _lake().ocel(log, as_of=as_of)
     write_log(ocel, out)
     typer.echo(f"Wrote {out} ({out.stat().st_size:,} bytes)")
@@ -198,7 +206,7 @@ def sql(
     as_of: AsOfOption = None,
 ) -> None:
     """Query the tables with SQL (DuckDB, read only)."""
-    from ocelake.console import print_frame
+    from ocelake.console import as_text, print_frame, without_bytes
 
     lake = _lake()
     lake.moment(as_of)  # a wrong moment is told, also where the query reads no table
@@ -206,9 +214,9 @@ def sql(
     if output is Format.table:
         print_frame(frame)
     elif output is Format.csv:
-        sys.stdout.write(frame.write_csv())
+        sys.stdout.write(as_text(frame).write_csv())
     elif output is Format.json:
-        sys.stdout.write(frame.write_json() + "\n")
+        sys.stdout.write(without_bytes(frame).write_json() + "\n")
     else:
         frame.write_parquet(sys.stdout.buffer)
 
@@ -232,14 +240,20 @@ def quarantine(log: LogArgument, rows: Annotated[int, typer.Option(help="How man
 
 
 @app.command()
-def validate(path: Annotated[Path, typer.Argument(help="A log file, or a folder of its tables.")]) -> None:
+def validate(
+    path: Annotated[Path, typer.Argument(help="A log file, or a folder of its tables.")],
+    log: Annotated[
+        Optional[str],  # noqa: UP045  # as above
+        typer.Option("--log", help="Read it with this log's settings (default: none)."),
+    ] = None,
+) -> None:
     """Read a file without a lake, and say what is accepted, what is not, and what its checks find."""
     from ocelake.console import print_validation
     from ocelake.lake.audits import audit_silver, blocking
     from ocelake.ocel.read import read_log
     from ocelake.settings import LogSettings
 
-    settings = LogSettings()
+    settings = _settings().log(log) if log else LogSettings()
     conformed = read_log(_existing(path), settings)
     findings = audit_silver(conformed, settings)
     print_validation(conformed, findings)
@@ -257,8 +271,9 @@ def generate(
     """Generate an order-to-cash log."""
     from ocelake.ocel.generate import generate as generate_log
     from ocelake.ocel.generate import write_demo_log
-    from ocelake.ocel.write import write_log
+    from ocelake.ocel.write import SUFFIXES, write_log
 
+    _writable(out, *SUFFIXES)
     if bad_records:
         if out.suffix != ".json":
             raise typer.BadParameter("--bad-records needs OUT.json")
@@ -281,6 +296,9 @@ def draw(
 
     lake = _lake()
     _known(lake, log)
+    _writable(out, ".svg")
+    if lake.latest(log, "gold", as_of) is None:
+        raise errors.NotFound(f"The log {log!r} has no gold tables at that moment.", fix="Name a later one.")
     if kind is Kind.ocdfg:
         nodes, edges = (lake.read(f"gold.ocdfg_{part}", log, as_of=as_of) for part in ("nodes", "edges"))
         svg = draw_ocdfg(nodes, edges, coverage=coverage)
@@ -289,7 +307,7 @@ def draw(
     else:
         svg = draw_timeline(lake.read("ocel.events", log, as_of=as_of, columns=["activity", "time"]))
     out.write_text(svg, encoding="utf-8")
-    typer.echo(f"Wrote {out}")
+    typer.echo(f"Wrote {out} ({out.stat().st_size:,} bytes)")
 
 
 def _settings() -> Any:
@@ -308,6 +326,13 @@ def _existing(path: Path) -> Path:
     if not path.exists():
         raise errors.NotFound("There is no such file or folder.", where=str(path), fix="Check the path.")
     return path
+
+
+def _writable(out: Path, *suffixes: str) -> None:
+    if out.suffix not in suffixes:
+        raise typer.BadParameter(f"{out} has to end in {', '.join(suffixes)}")
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.parent}")
 
 
 def _known(lake: Lake, log: str) -> None:
@@ -331,115 +356,3 @@ def _tell(error: errors.OcelakeError) -> None:
         console.print(Text(f"  where: {error.where}"))
     if error.fix:
         console.print(Text(f"  do:    {error.fix}"))
-
-
-# --- Dagster: the one place of the library that knows it, and only when a command needs a run
-
-
-def _project() -> Path:
-    """Give the folder with ``definitions.py``: ``OCELAKE_PROJECT``, else the checkout that this package lies in."""
-    for folder in (os.environ.get("OCELAKE_PROJECT"), Path(__file__).parents[1], Path.cwd()):
-        if folder and (Path(folder) / "definitions.py").exists() and (Path(folder) / "workspace.yaml").exists():
-            return Path(folder).resolve()
-    raise errors.SettingError(
-        "The folder with the project's definitions.py is not known.", fix="Set OCELAKE_PROJECT to the checkout."
-    )
-
-
-def _instance() -> Any:
-    """Open the Dagster instance of this home: ``DAGSTER_HOME``, else ``dagster/`` under the home."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(_settings().home / "dagster")))
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        partial = home / f".dagster.yaml.{uuid4().hex}"
-        partial.write_bytes((_project() / "dagster.yaml").read_bytes())
-        partial.rename(home / "dagster.yaml")
-    from dagster import DagsterInstance
-
-    return DagsterInstance.get()
-
-
-def _run_graph(log_id: str, files: list[str]) -> tuple[float, list[errors.OcelakeError]]:
-    """Run the whole graph for one log in this process, with a progress display; give its seconds and its problems."""
-    from ocelake.console import run_progress
-
-    project = _project()
-    if str(project) not in sys.path:
-        sys.path.insert(0, str(project))
-    with run_progress(log_id) as progress:
-        instance = _instance()
-        instance.add_dynamic_partitions("log", [log_id])
-        from definitions import defs
-
-        job, run_id = defs.resolve_job_def("ingest_job"), str(uuid4())
-        with _following(instance, run_id, progress.step):
-            result = job.execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                partition_key=log_id,
-                run_config={
-                    "ops": {"bronze": {"config": {"files": files}}},
-                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                },
-                raise_on_error=False,
-            )
-    return progress.seconds, _problems(result)
-
-
-@contextmanager
-def _following(instance: Any, run_id: str, told: Callable[[str, str], None]) -> Iterator[None]:
-    """Tell each step's start and end while a run goes on in this process."""
-    from threading import Event, Thread
-
-    from dagster import DagsterEventType
-
-    states = {
-        DagsterEventType.STEP_START: "start",
-        DagsterEventType.STEP_SUCCESS: "done",
-        DagsterEventType.STEP_FAILURE: "failed",
-        DagsterEventType.STEP_SKIPPED: "skipped",
-    }
-    over = Event()
-
-    def follow() -> None:
-        seen = 0
-        while True:
-            last = over.wait(0.1)
-            entries = instance.all_logs(run_id, of_type=set(states))
-            for entry in entries[seen:]:
-                told(entry.dagster_event.step_key, states[entry.dagster_event.event_type])
-            seen = len(entries)
-            if last:
-                return
-
-    thread = Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _problems(result: Any) -> list[errors.OcelakeError]:
-    """Say why a run did not reach gold, or which of its files it refused; nothing where all went well."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data and data.user_failure_data.description:
-                text = data.user_failure_data.description
-            else:
-                error = data.error
-                while error.cause:
-                    error = error.cause
-                text = error.message.strip()
-            return [errors.OcelakeError(text, where=f"run {result.run_id}, step {event.step_key}")]
-    problems: list[errors.OcelakeError] = []
-    for check in result.get_asset_check_evaluations():
-        if check.check_name == "files_readable":
-            problems += [errors.LogRefused(str(reason.value), where=name) for name, reason in check.metadata.items()]
-        elif check.blocking and not check.passed:
-            what = f"A blocking check failed, so its layer was not published. {check.description}"
-            where = f"{check.asset_key.to_user_string()}, {check.check_name}"
-            problems.append(errors.OcelakeError(what, where=where))
-    return problems

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,15 +26,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RunProgress",
+    "as_text",
     "print_frame",
     "print_ingested",
+    "print_logs",
     "print_quarantine",
     "print_tables",
     "print_validation",
     "run_progress",
+    "without_bytes",
 ]
 
 _CELL = 60
+_COUNTABLE = 10**12
+"""Integers from here on are ids rather than counts, and get no separators."""
 
 
 class RunProgress:
@@ -94,7 +103,25 @@ def print_tables(lake: Lake) -> None:
     Console().print(table)
 
 
-def print_ingested(lake: Lake, log_id: str, seconds: float) -> None:
+def print_logs(lake: Lake, registered: Sequence[str]) -> None:
+    """Print each log with its newest publications and its size; registered ones without any as well."""
+    summaries = lake.read("gold.log_summary").select("log_id", "events", "objects", "quarantined", "last_time")
+    newest = lake.publications().group_by("log_id").agg(pl.col("publication_id", "time").last())
+    known = pl.DataFrame({"log_id": sorted({*registered, *lake.logs()})}, schema={"log_id": pl.String})
+    frame = known.join(newest, on="log_id", how="left").join(summaries, on="log_id", how="left").sort("log_id")
+    shown = frame.select(
+        pl.col("log_id").alias("log"),
+        pl.col("publication_id").alias("newest publication"),
+        pl.col("time").dt.truncate("1s").alias("published"),
+        "events",
+        "objects",
+        "quarantined",
+        pl.col("last_time").alias("last event"),
+    )
+    print_frame(shown, "logs")
+
+
+def print_ingested(lake: Lake, log_id: str, seconds: float, warnings: Sequence[tuple[str, str]]) -> None:
     """Print what a run built: rows per table, what is in quarantine, the top variants, and what to do next."""
     console = Console(highlight=False)
     published = [record for layer in ("bronze", "silver", "gold") if (record := lake.latest(log_id, layer))]
@@ -111,6 +138,8 @@ def print_ingested(lake: Lake, log_id: str, seconds: float) -> None:
         print_frame(reasons, "Quarantined")
     else:
         console.print("Nothing is quarantined.")
+    for name, found in warnings:
+        console.print(Text.assemble(("Warning ", "bold yellow"), (name, "yellow"), f": {found}"))
     variants = (
         lake.read("gold.trace_variants", log_id)
         .sort("objects", "object_type", "variant_id", descending=[True, False, False])
@@ -124,11 +153,12 @@ def print_ingested(lake: Lake, log_id: str, seconds: float) -> None:
     )
     print_frame(variants, "Top trace variants")
     console.print(f"Published [bold]{published[-1].publication_id}[/] in {seconds:.1f} s. Next:")
+    ocelake = _command()
     for command in (
-        f"ocelake draw ocdfg {log_id} {log_id}.svg",
-        f"ocelake quarantine {log_id}",
-        f"ocelake export {log_id} {log_id}.sqlite",
-        'ocelake sql "select activity, count(*) as n from ocel.events group by all order by n desc"',
+        f"{ocelake} draw ocdfg {log_id} {log_id}.svg",
+        f"{ocelake} quarantine {log_id}",
+        f"{ocelake} export {log_id} {log_id}.sqlite",
+        f'{ocelake} sql "from gold.ocdfg_edges order by total_objects desc limit 10"',
         "make ui",
     ):
         console.print(f"  {command}", style="cyan", soft_wrap=True)
@@ -152,15 +182,42 @@ def print_validation(conformed: Conformed, findings: Sequence[Finding]) -> None:
         "Accounting",
     )
     print_frame(_reasons(conformed.quarantine), "Quarantined")
-    table = Table(title="Checks", title_justify="left", header_style="bold")
-    for name in ("check", "result", "finding"):
-        table.add_column(name)
-    for finding in findings:
-        result = (
-            "[green]passed" if finding.passed else "[red]failed" if finding.severity == "error" else "[yellow]warning"
-        )
-        table.add_row(finding.check, result, Text(finding.message))
-    Console().print(table)
+    failed = [finding for finding in findings if not finding.passed]
+    console = Console(highlight=False)
+    console.print(f"{len(findings) - len(failed)} of {len(findings)} checks passed.")
+    for finding in failed:
+        kind = ("Failed ", "bold red") if finding.severity == "error" else ("Warning ", "bold yellow")
+        console.print(Text.assemble(kind, (finding.check, "bold"), f": {finding.message}"))
+
+
+def as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """Write lists, structs and bytes as text, for formats that hold none: JSON, and hexadecimal digits."""
+    frame = without_bytes(frame)
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    texts = [
+        pl.Series(name, [None if value is None else _json(value) for value in frame[name].to_list()], dtype=pl.String)
+        for name in nested
+    ]
+    return frame.with_columns(texts)
+
+
+def without_bytes(frame: pl.DataFrame) -> pl.DataFrame:
+    """Write bytes as hexadecimal digits."""
+    return frame.with_columns(pl.col(pl.Binary).bin.encode("hex"))
+
+
+def _json(value: object) -> str:
+    import orjson
+
+    return orjson.dumps(value, default=str).decode()
+
+
+def _command() -> str:
+    """Give the command as it can be typed here."""
+    started = Path(sys.argv[0])
+    if shutil.which("ocelake") or started.name != "ocelake":
+        return "ocelake"
+    return os.path.relpath(started)
 
 
 def _reasons(quarantine: pl.DataFrame) -> pl.DataFrame:
@@ -175,6 +232,6 @@ def _cell(value: object) -> Text:
     if isinstance(value, bool):
         return Text(str(value).lower())
     if isinstance(value, int):
-        return Text(f"{value:,}")
+        return Text(f"{value:,}" if abs(value) < _COUNTABLE else str(value))
     text = str(value)
     return Text(text if len(text) <= _CELL * 4 else text[: _CELL * 4] + "…")

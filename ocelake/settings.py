@@ -156,7 +156,14 @@ class LogSettings(BaseModel):
         try:
             content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
             return cls.model_validate(content)
-        except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}" for item in error.errors()
+            )
+            raise SettingError(
+                f"The log's settings cannot be read: {wrong}.", where=str(path), fix="Correct or remove the file."
+            ) from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise SettingError(
                 f"The log's settings cannot be read: {error}", where=str(path), fix="Correct or remove the file."
             ) from error

@@ -40,6 +40,18 @@ def gold(
     record = kept or publish_or_retry(store, silver, "gold", tables)
     events = store.read("ocel.events", log_id, as_of=silver.publication_id, columns=["activity", "time"])
     ocdfg = picture(draw_ocdfg(tables["gold.ocdfg_nodes"], tables["gold.ocdfg_edges"]), "OC-DFG")
+    variants = picture(draw_variants(tables["gold.trace_variants"]), "Top variants")
+    timeline = picture(draw_timeline(events), "Events over time")
+    pictures = {
+        "gold.ocdfg_nodes": ocdfg,
+        "gold.ocdfg_edges": ocdfg,
+        "gold.trace_variants": variants,
+        "gold.object_summaries": variants,
+        "gold.log_summary": timeline,
+        "ocel.process_executions": timeline,
+        "ocel.execution_events": timeline,
+        "ocel.execution_objects": variants,
+    }
     yield from materializations(
         "gold",
         common={
@@ -49,10 +61,5 @@ def gold(
             "seconds": round(perf_counter() - started, 3),
         },
         rows=record.rows,
-        extra={
-            "gold.ocdfg_nodes": {"picture": ocdfg},
-            "gold.ocdfg_edges": {"picture": ocdfg},
-            "gold.trace_variants": {"picture": picture(draw_variants(tables["gold.trace_variants"]), "Top variants")},
-            "gold.log_summary": {"picture": picture(draw_timeline(events), "Events over time")},
-        },
+        extra={identifier: {"picture": shown} for identifier, shown in pictures.items()},
     )

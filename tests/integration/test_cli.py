@@ -102,7 +102,11 @@ def test_sql_gives_rows_in_each_format(run: Shell) -> None:
         (("sql", "drop table ocel.events"), 2, "read"),
         (("sql", "select 1", "--as-of", "orders.gold.99"), 2, "orders.gold.99"),
         (("export", "nolog", "out.json"), 2, "nolog"),
-        (("export", "orders", "out.pdf"), 1, ".json"),
+        (("export", "orders", "out.pdf"), 2, ".json"),
+        (("export", "orders", "nowhere/out.json"), 2, "nowhere"),
+        (("draw", "ocdfg", "orders", "x.png"), 2, ".svg"),
+        (("draw", "ocdfg", "orders", "x.svg", "--as-of", "1999-01-01"), 2, "gold"),
+        (("generate", "x.foo"), 2, ".json"),
         (("logs", "add", "a/b"), 2, "a/b"),
         (("logs", "add", "x", "--time-zone", "Mars/Olympus"), 2, "Mars/Olympus"),
         (("quarantine", "nolog"), 2, "nolog"),
@@ -136,8 +140,27 @@ def test_lists_and_reports(run: Shell) -> None:
     assert run("validate", "orders.json").returncode == 0
     added = run("logs", "add", "later", "--undeclared-objects", "infer")
     assert added.returncode == 0, added.stderr
+    assert "later" in run("logs").stdout
     settings = run.folder / ".ocelake" / "logs" / "later.yaml"
     assert "undeclared_objects: infer" in settings.read_text()
+
+
+def test_a_failed_blocking_check_is_told_with_what_to_do(run: Shell) -> None:
+    (run.folder / ".ocelake" / "logs").mkdir(exist_ok=True)
+    (run.folder / ".ocelake" / "logs" / "early.yaml").write_text("latest: 1999-01-01T00:00:00Z\n")
+    done = run("ingest", "orders.json", "--log", "early")
+    assert done.returncode == 1
+    for part in ("outside of", "events_time_in_range", "early.yaml"[-5:], "ingest it again"):
+        assert part in done.stderr
+
+
+def test_warnings_reach_the_user_and_lists_fit_into_every_format(run: Shell) -> None:
+    assert "Warning" in run.said
+    assert "quarantine_no_duplicates" in run.said
+    table = "select activities, objects from gold.trace_variants order by objects desc limit 1"
+    assert run("sql", table, "--format", "csv").stdout.splitlines()[1].startswith('"[""')
+    assert isinstance(json.loads(run("sql", table, "--format", "json").stdout)[0]["activities"], list)
+    assert json.loads(run("sql", "select 'ab'::blob as b", "--format", "json").stdout) == [{"b": "6162"}]
 
 
 def test_a_refused_file_is_told_beside_the_good_ones(run: Shell) -> None:

@@ -1,0 +1,174 @@
+"""A run of the asset graph in this process: the one place of the library that knows Dagster, imported when needed.
+
+The definitions lie in the checkout, beside the library; the instance is the one that the UI shows.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ocelake.errors import LogRefused, OcelakeError, SettingError
+from ocelake.settings import home_path
+
+__all__ = ["Outcome", "logs_registered", "register_log", "run_graph"]
+
+_PARTITIONS = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes
+    ----------
+    problems : list of OcelakeError
+        Why a layer was not published, and which files were refused.
+    warnings : list of (str, str)
+        Failed checks that do not block: name, and what was found.
+    """
+
+    problems: list[OcelakeError]
+    warnings: list[tuple[str, str]]
+
+
+def register_log(log_id: str) -> None:
+    """Register a log as a partition."""
+    _instance().add_dynamic_partitions(_PARTITIONS, [log_id])
+
+
+def logs_registered() -> list[str]:
+    """Give the logs that are registered as partitions, sorted."""
+    return sorted(_instance().get_dynamic_partitions(_PARTITIONS))
+
+
+def run_graph(log_id: str, files: list[str], told: Callable[[str, str], None]) -> Outcome:
+    """Run the whole graph for one log, from landed files to gold.
+
+    Parameters
+    ----------
+    log_id : str
+        The log; registered if it is not.
+    files : list of str
+        Names in its landing folder.
+    told : callable
+        Called with a step's name and ``start``, ``done``, ``failed`` or ``skipped``.
+    """
+    project = _project()
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
+    instance = _instance()
+    instance.add_dynamic_partitions(_PARTITIONS, [log_id])
+    from definitions import defs
+
+    job, run_id = defs.resolve_job_def("ingest_job"), str(uuid4())
+    with _following(instance, run_id, told):
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            partition_key=log_id,
+            run_config={
+                "ops": {"bronze": {"config": {"files": files}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
+    return _outcome(result)
+
+
+def _project() -> Path:
+    """Give the folder with ``definitions.py``: ``OCELAKE_PROJECT``, else the checkout that this package lies in."""
+    for folder in (os.environ.get("OCELAKE_PROJECT"), Path(__file__).parents[1], Path.cwd()):
+        if folder and (Path(folder) / "definitions.py").exists() and (Path(folder) / "workspace.yaml").exists():
+            return Path(folder).resolve()
+    raise SettingError(
+        "The folder with the project's definitions.py is not known.", fix="Set OCELAKE_PROJECT to the checkout."
+    )
+
+
+def _instance() -> Any:
+    """Open the Dagster instance of this home: ``DAGSTER_HOME``, else ``dagster/`` under the home."""
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(home_path() / "dagster")))
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        partial = home / f".dagster.yaml.{uuid4().hex}"
+        partial.write_bytes((_project() / "dagster.yaml").read_bytes())
+        partial.rename(home / "dagster.yaml")
+    from dagster import DagsterInstance
+
+    return DagsterInstance.get()
+
+
+@contextmanager
+def _following(instance: Any, run_id: str, told: Callable[[str, str], None]) -> Iterator[None]:
+    """Tell each step's start and end while a run goes on in this process."""
+    from threading import Event, Thread
+
+    from dagster import DagsterEventType
+
+    states = {
+        DagsterEventType.STEP_START: "start",
+        DagsterEventType.STEP_SUCCESS: "done",
+        DagsterEventType.STEP_FAILURE: "failed",
+        DagsterEventType.STEP_SKIPPED: "skipped",
+    }
+    over = Event()
+
+    def follow() -> None:
+        seen = 0
+        while True:
+            last = over.wait(0.1)
+            entries = instance.all_logs(run_id, of_type=set(states))
+            for entry in entries[seen:]:
+                told(entry.dagster_event.step_key, states[entry.dagster_event.event_type])
+            seen = len(entries)
+            if last:
+                return
+
+    thread = Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _outcome(result: Any) -> Outcome:
+    """Read a run's checks, and where they do not say it, its failures."""
+    problems: list[OcelakeError] = []
+    warnings: list[tuple[str, str]] = []
+    for check in result.get_asset_check_evaluations():
+        place = f"{'.'.join(check.asset_key.path)}, check {check.check_name}"
+        if check.passed:
+            continue
+        if check.check_name == "files_readable":
+            problems += [LogRefused(str(reason.value), where=name) for name, reason in check.metadata.items()]
+        elif check.blocking:
+            what = f"A blocking check failed, so its layer was not published: {check.description}."
+            advice = "Correct the log or its settings (logs/<log>.yaml), then ingest it again."
+            problems.append(OcelakeError(what, where=place, fix=advice))
+        else:
+            warnings.append((check.check_name, str(check.description)))
+    failures = [event for event in result.all_events if event.is_step_failure]
+    if failures and not problems:
+        problems = [_failure(failures[0], result.run_id)]
+    return Outcome(problems, warnings)
+
+
+def _failure(event: Any, run_id: str) -> OcelakeError:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        text = data.user_failure_data.description
+    else:
+        error = data.error
+        while error.cause:
+            error = error.cause
+        text = error.message.strip()
+    return OcelakeError(text, where=f"run {run_id}, step {event.step_key}", fix="The Dagster UI shows the whole run.")
