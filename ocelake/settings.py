@@ -11,6 +11,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -82,7 +83,7 @@ class LakeSettings(BaseModel):
         }
         return cls(
             home=root,
-            catalog_uri=os.environ.get("OCELAKE_CATALOG_URI") or f"sqlite:///{root / 'catalog.db'}",
+            catalog_uri=os.environ.get("OCELAKE_CATALOG_URI") or f"sqlite:///{quote(str(root / 'catalog.db'))}",
             warehouse=os.environ.get("OCELAKE_WAREHOUSE") or str(root / "warehouse"),
             catalog_properties=properties,
         )

@@ -246,7 +246,7 @@ def _not_lost(conformed: Conformed, _: LogSettings, __: Ocel | None) -> tuple[in
     names = ", ".join(f"{activity!r} in {few:,} of {all_:,}" for activity, all_, few in shares.rows()[:5])
     return int(shares["lost"].sum()), (
         f"activities lose all their objects, since nothing declares these: {names}. "
-        "To create them set `undeclared_objects: infer` (ocelake logs add LOG --undeclared-objects infer), and ingest again"
+        "Set `undeclared_objects: infer` to create them: `ocelake logs add LOG --undeclared-objects infer`, then ingest"
     )
 
 
