@@ -21,7 +21,7 @@ from ocelake.lake.publication import Publication
 from ocelake.lake.records import AsOf, Moment, PublicationRecord, records_frame
 from ocelake.lake.scan import Plan, plan_table, scan_table
 from ocelake.lake.store import PublicationStore, SqlStore
-from ocelake.lake.timeline import View, latest_publication, moment_of, table_view
+from ocelake.lake.timeline import View, latest_publication, loaded_moment, moment_of, table_view
 from ocelake.ocel.model import Ocel
 from ocelake.settings import LakeSettings, LogSettings, check_log_id
 from ocelake.tables import TABLES, TIMESTAMP, Layer, TableSpec
@@ -98,6 +98,7 @@ class Lake:
         *,
         reads: Mapping[str, str] | None = None,
         settings: LogSettings | None = None,
+        base: int | None = None,
     ) -> Publication:
         """Begin a publication: all tables of one layer for one log, visible together or not at all.
 
@@ -111,26 +112,32 @@ class Lake:
             Layer to the id of the publication that the content is computed from.
         settings : LogSettings, optional
             What the content is computed under; kept with the publication.
+        base : int, optional
+            The number of the log's newest publication of the layer when the content began to be computed, 0 for none:
+            whoever computes first and opens the publication then, notices so what was published in between. The newest
+            one at this call without it.
         """
         check_log_id(log_id)
-        latest = self.latest(log_id, layer)
+        if base is None:
+            latest = self.latest(log_id, layer)
+            base = latest.number if latest else 0
         tables = self.store.tables(spec.identifier for spec in TABLES.values() if spec.layer == layer)
         return Publication(
             self.store,
             tables,
             log_id,
             layer,
-            base=latest.number if latest else 0,
+            base=base,
             reads=reads or {},
             settings=settings,
         )
 
-    def latest(self, log_id: str, layer: str, as_of: AsOf = None) -> PublicationRecord | None:
+    def latest(self, log_id: str, layer: str, as_of: AsOf | Moment = None) -> PublicationRecord | None:
         """Give the newest publication of a log's layer at a moment; None where there is none."""
-        return latest_publication(self.store, log_id, layer, self.moment(as_of))
+        return latest_publication(self.store, log_id, layer, loaded_moment(self.store, as_of))
 
     def moment(self, as_of: AsOf | Moment) -> Moment:
-        """Read "as of" once, to ask for several tables at the same moment.
+        """Read "as of" once, to ask for several tables at the same moment; ``None`` is the newest publication now.
 
         Raises
         ------
@@ -200,7 +207,7 @@ class Lake:
         NotFound
             Where the log has no silver publication at that moment.
         """
-        moment = self.moment(as_of)
+        moment = loaded_moment(self.store, as_of)
         if latest_publication(self.store, log_id, "silver", moment) is None:
             raise NotFound(
                 f"The log {log_id!r} has no OCEL tables" + (" at that moment." if as_of else "."),
@@ -259,7 +266,7 @@ class Lake:
 
     def _view(self, identifier: str, as_of: AsOf | Moment, log_id: str | None) -> tuple[TableSpec, Table, View]:
         spec = _spec(identifier)
-        moment = self.moment(as_of)
+        moment = loaded_moment(self.store, as_of)
         table = self.store.tables([identifier])[identifier]
         return spec, table, table_view(self.store, spec, table, moment, log_id)
 

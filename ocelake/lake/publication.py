@@ -10,7 +10,7 @@ from typing import Final, Self
 import polars as pl
 from pyiceberg.table import Table
 
-from ocelake.errors import LakeError, NotFound
+from ocelake.errors import LakeError, NotFound, StalePublication
 from ocelake.lake.files import SliceWriter, bucket_count
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.snapshots import slice_files
@@ -139,14 +139,20 @@ class Publication:
         draft = Draft(
             self.log_id, self.layer, self._base, self._reads, self._settings, changes, frozenset(self._batches)
         )
-        try:
-            record = self._store.publish(draft)
-        except AlreadyPublished:
-            self.discarded = True
-            self.discard()
-            return self._store.publications(log_id=self.log_id, layer=self.layer, limit=1)[0]
+        # From here on the lake may refer to the files, also where an error says otherwise: the answer to a commit can
+        # get lost. They are deleted only where it is certain that nothing was published; else they stay, as orphans at
+        # worst.
+        writers = [writer for _, writer in self._writers.values()]
         self._finish()
-        return record
+        try:
+            return self._store.publish(draft)
+        except (AlreadyPublished, StalePublication) as refused:
+            for writer in writers:
+                writer.discard()
+            if isinstance(refused, StalePublication):
+                raise
+        self.discarded = True
+        return self._store.publications(log_id=self.log_id, layer=self.layer, limit=1)[0]
 
     def discard(self) -> None:
         """Delete the files that were written; nothing was visible."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ocelake.lake.records import PublicationRecord, parse_publication_id
@@ -17,6 +17,7 @@ from ocelake.tables import Layer
 
 if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.snapshots import Snapshot
 
     from ocelake.lake.store import PublicationStore
 
@@ -24,8 +25,14 @@ __all__ = ["Retention", "expired_snapshots", "retained_publications"]
 
 _READ_BY: Final[dict[Layer, Layer]] = {"bronze": "silver", "silver": "gold"}
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
 _SLACK: Final = 16
 """Snapshots beyond what is retained that may gather before a publication takes them away."""
+
+_SPARED: Final = 1000
+"""Snapshots that a publication leaves for running readers at most: more would slow down every commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +48,25 @@ class Retention:
         The newest so many of each layer, over all logs.
     age : timedelta
         And of these the ones that are not older.
+    grace : timedelta
+        A snapshot that was current within this time stays, for those who are reading it.
     """
 
     publications: int = 100
     age: timedelta = timedelta(days=30)
+    grace: timedelta = timedelta(hours=1)
 
-    def overdue(self, snapshots: int) -> bool:
+    def overdue(self, metadata: TableMetadata, now: datetime) -> bool:
         """Whether a table has so many snapshots that a publication should take some away."""
-        return snapshots >= self.publications + _SLACK
+        if len(metadata.snapshots) < self.publications + _SLACK:
+            return False
+        since = self.spared_since(metadata, now)
+        return sum(_made(snapshot) < since for snapshot in metadata.snapshots) >= self.publications + _SLACK
+
+    def spared_since(self, metadata: TableMetadata, now: datetime) -> datetime:
+        """Give the time since when a publication spares every snapshot: the grace, but at most so many snapshots."""
+        newest = sorted(_made(snapshot) for snapshot in metadata.snapshots)[-_SPARED:]
+        return max(newest[0], now - self.grace) if len(newest) == _SPARED else now - self.grace
 
 
 def retained_publications(
@@ -64,12 +82,10 @@ def retained_publications(
     if not store.shared_snapshots:
         retained |= newest
     if reader := _READ_BY.get(layer):
-        for above in (*_recent(store, reader, retention, now), *_newest(store, logs, reader)):
+        for above in (*retained_publications(store, reader, retention, now), *_newest(store, logs, reader)):
             read = above.reads.get(layer, "")
-            parts = parse_publication_id(read)
-            if parts and read not in retained and read not in newest:
-                found = store.publications(log_id=parts[0], layer=layer, number=parts[2])
-                retained.update((record.publication_id, record) for record in found)
+            if read not in retained and read not in newest:
+                retained.update((record.publication_id, record) for record in _holders(store, read))
     return list(retained.values())
 
 
@@ -92,17 +108,37 @@ def expired_snapshots(
     needed = {record.snapshots.get(identifier) for record in retained}
     needed |= {ref.snapshot_id for ref in metadata.refs.values()} | {metadata.current_snapshot_id}
     ordered = sorted(metadata.snapshots, key=lambda snapshot: snapshot.sequence_number or 0)
-    overtaken = [snapshot.timestamp_ms for snapshot in ordered[1:]]
+    overtaken = [_made(snapshot) for snapshot in ordered[1:]]
     return [
         snapshot.snapshot_id
         for snapshot, until in zip(ordered, overtaken, strict=False)
-        if snapshot.snapshot_id not in needed and (since is None or until < since.timestamp() * 1000)
+        if snapshot.snapshot_id not in needed and (since is None or until < since)
     ]
 
 
 def _recent(store: PublicationStore, layer: Layer, retention: Retention, now: datetime) -> list[PublicationRecord]:
     newest = store.publications(layer=layer, limit=retention.publications)
     return [record for record in newest if now - record.time <= retention.age]
+
+
+def _made(snapshot: Snapshot) -> datetime:
+    return _EPOCH + timedelta(milliseconds=snapshot.timestamp_ms)
+
+
+def _holders(store: PublicationStore, publication_id: str) -> list[PublicationRecord]:
+    """Give an overtaken publication, and the last one of its layer before it was overtaken.
+
+    While it was its log's newest, its own snapshots may have gone: then those of the other hold its rows.
+    """
+    parts = parse_publication_id(publication_id)
+    if parts is None:
+        return []
+    log_id, layer, number = parts
+    found = store.publications(log_id=log_id, layer=layer, number=number)
+    for following in store.publications(log_id=log_id, layer=layer, number=number + 1):
+        if store.shared_snapshots:
+            found += store.publications(layer=layer, until=following.time - _MICROSECOND, limit=1)
+    return found
 
 
 def _newest(store: PublicationStore, logs: Iterable[str], layer: Layer) -> list[PublicationRecord]:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -23,9 +22,11 @@ import pyarrow as pa
 
 from ocelake.errors import QueryRefused
 from ocelake.lake.records import records_frame
+from ocelake.lake.scan import plan_table
 from ocelake.lake.schema import iceberg_schema
 from ocelake.lake.sql_files import SCHEME, WarehouseFiles, address, local_path, parquet_query
 from ocelake.lake.sql_guard import inspect_query
+from ocelake.lake.timeline import loaded_moment, moment_of, table_view
 from ocelake.tables import TABLES
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ _SEARCH_PATH: Final = ("ocel", "gold", "silver", "bronze", "lake")
 
 _NAMES: Final = (PUBLICATIONS, *TABLES)
 _HIDDEN: Final = frozenset({"bucket"})
-_MISSING_TABLE: Final = re.compile(r'Table with name "?([^\s"!]+)"? does not exist')
 
 
 class SqlSession:
@@ -130,30 +130,26 @@ class SqlSession:
         run("SET enable_external_access = false")
         run("SET lock_configuration = true")
 
-    def _show(self, identifiers: Iterable[str], as_of: AsOf | Moment) -> None:
+    def _show(self, identifiers: Collection[str], as_of: AsOf | Moment) -> None:
         """Let the views of some tables show a moment; those that do already are left alone."""
         tables = [identifier for identifier in identifiers if identifier != PUBLICATIONS]
         store = self._lake.store
+        # Before the tables are loaded: they then hold whatever was published until then. They are loaded together, so
+        # that they agree among themselves; the list of publications agrees with them by the time alone.
+        moment = (moment_of if PUBLICATIONS in identifiers else loaded_moment)(store, as_of)
         loaded = store.tables(tables) if tables else {}
-        newest: str | None = None
-        if PUBLICATIONS in identifiers or not store.shared_snapshots:
-            newest = next((record.publication_id for record in store.publications(limit=1)), None)
-        moved = [
-            (identifier, state)
-            for identifier in identifiers
-            if self._shown.get(identifier)
-            != (state := (as_of, newest, loaded[identifier].metadata_location if identifier in loaded else None))
-        ]
-        if not moved:
-            return
-        moment = self._lake.moment(as_of)
-        for identifier, state in moved:
-            if identifier == PUBLICATIONS:
+        for identifier in identifiers:
+            table = loaded.get(identifier)
+            state = moment, table and table.metadata_location
+            if self._shown.get(identifier) == state:
+                continue
+            if table is None:
                 self._list(reversed(store.publications(until=moment.time)))
             else:
-                plan = self._lake.plan(identifier, as_of=moment)
-                self._files.use(plan.table.io)
+                spec = TABLES[identifier]
+                plan = plan_table(spec, table, table_view(store, spec, table, moment))
                 addresses = [address(path, self._root) for path in plan.paths]
+                self._files.serve(identifier, table.io, addresses)
                 self._define(identifier, parquet_query(_shown_fields(plan.schema.fields), addresses))
             self._shown[identifier] = state
 
@@ -205,11 +201,6 @@ def _refusal(error: duckdb.Error) -> QueryRefused:
     fix = "Correct the query."
     if isinstance(error, duckdb.PermissionException):
         fix = "Query the lake's tables; nothing else can be read."
-    elif missing := _MISSING_TABLE.search(text):
-        # DuckDB's own guess is one of its system views.
-        what = f"There is no table {missing[1]}."
-        near = get_close_matches(missing[1].lower(), _NAMES, n=1, cutoff=0.6)
-        fix = f"{f'Do you mean {near[0]}? ' if near else ''}The tables are {', '.join(sorted(_NAMES))}."
     elif isinstance(error, duckdb.BinderException) and "not found in FROM clause" in text:
         fix = "DESCRIBE lists the columns of a table."
     return QueryRefused(what, where="SQL", fix=fix)

@@ -126,26 +126,26 @@ def address(location: str, root: str | None) -> str:
 
 
 class WarehouseFiles(AbstractFileSystem):  # type: ignore[misc]  # its base has no types
-    """The lake's files, read-only, as DuckDB wants them."""
+    """The lake's files, read-only, as DuckDB wants them: those that were planned, and no others."""
 
     protocol = SCHEME
     cachable = False
 
     def __init__(self) -> None:
         super().__init__()
-        self._io: FileIO | None = None
+        self._served: dict[str, tuple[FileIO, frozenset[str]]] = {}
         self._sizes: dict[str, int] = {}
 
-    def use(self, io: FileIO) -> None:
-        """Open files through a table's file access from now on."""
-        self._io = io
+    def serve(self, identifier: str, io: FileIO, addresses: Iterable[str]) -> None:
+        """Let a table's files be these from now on, opened through its file access."""
+        self._served[identifier] = io, frozenset(addresses)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Give a file's size."""
-        location = self._location(path)
-        if location not in self._sizes:
-            self._sizes[location] = len(self._input(location))
-        return {"name": path, "size": self._sizes[location], "type": "file"}
+        file = self._input(path)
+        if file.location not in self._sizes:
+            self._sizes[file.location] = len(file)
+        return {"name": path, "size": self._sizes[file.location], "type": "file"}
 
     def modified(self, path: str) -> datetime:
         """Give a fixed time: a data file never changes."""
@@ -158,17 +158,14 @@ class WarehouseFiles(AbstractFileSystem):  # type: ignore[misc]  # its base has 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
         if mode != "rb":
             raise PermissionError(f"{path} is read-only")
-        location = self._location(path)
-        return cast("BinaryIO", self._input(location).open(seekable=True))
+        return cast("BinaryIO", self._input(path).open(seekable=True))
 
-    def _input(self, location: str) -> InputFile:
-        if self._io is None:
-            raise FileNotFoundError(location)
-        return self._io.new_input(location)
-
-    @staticmethod
-    def _location(path: str) -> str:
-        return unquote(path.removeprefix(f"{SCHEME}://"))
+    def _input(self, path: str) -> InputFile:
+        quoted = path.removeprefix(f"{SCHEME}://")
+        for io, addresses in self._served.values():
+            if f"{SCHEME}://{quoted}" in addresses:
+                return io.new_input(unquote(quoted))
+        raise FileNotFoundError(path)
 
 
 def _text(value: str) -> str:

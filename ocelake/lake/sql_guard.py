@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 import duckdb
 import orjson
 
 from ocelake.errors import QueryRefused
+from ocelake.tables import TABLES
 
 __all__ = ["Inspected", "inspect_query"]
 
@@ -48,6 +50,9 @@ _EXPLAIN: Final = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN(?:\s+ANALYZE\b)?(?:\s*\([^()]*\))?(?=\W)", re.IGNORECASE | re.DOTALL
 )
 
+_FILE: Final = re.compile(r"[/\\:*?.]")
+"""What a file's address has, and a table's name does not need."""
+
 _READ_ONLY: Final = "Only one query is allowed here: SELECT, WITH, FROM, VALUES, EXPLAIN, DESCRIBE, SUMMARIZE or SHOW."
 
 
@@ -61,6 +66,7 @@ class Inspected:
         Its text, without what follows a semicolon.
     tables : frozenset of tuple of str
         The names that it reads, in lower case, each with the schema where it is written; names of CTEs are among them.
+        Every one is a CTE of the query or a relation of the connection: DuckDB would take any other for a file.
     """
 
     sql: str
@@ -73,14 +79,14 @@ def inspect_query(connection: duckdb.DuckDBPyConnection, sql: str) -> Inspected:
     Parameters
     ----------
     connection : duckdb.DuckDBPyConnection
-        For its parser; nothing of the query is run.
+        For its parser and the relations that it has; nothing of the query is run.
     sql : str
         What a person wrote.
 
     Raises
     ------
     QueryRefused
-        Where it is no SQL, not one statement, or anything but a query.
+        Where it is no SQL, not one statement, anything but a query, or reads something that is no table.
     """
     try:
         statements = connection.extract_statements(sql)
@@ -106,7 +112,9 @@ def inspect_query(connection: duckdb.DuckDBPyConnection, sql: str) -> Inspected:
         raise QueryRefused(f"{statement.type.name} is not read-only.", where="SQL", fix=_READ_ONLY)
     if tree is None:
         raise QueryRefused("The statement is not a plain query.", where="SQL", fix=_READ_ONLY)
-    return Inspected(text, frozenset(_names(tree)))
+    tables = frozenset(_names(tree))
+    _check_tables(tables, frozenset(_ctes(tree)), _relations(connection))
+    return Inspected(text, tables)
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, text: str) -> Any | None:
@@ -134,12 +142,60 @@ def _names(node: Any) -> Iterator[tuple[str, ...]]:
                         where="SQL",
                         fix="Query the lake's tables; files outside of it cannot be read.",
                     )
-            if kind in ("BASE_TABLE", "SHOW_REF"):
+            if kind == "BASE_TABLE":
                 path = node.get("qualified_name", {}).get("path", [])
                 if path:
                     yield tuple(str(part).lower() for part in path)
         for item in node.values():
             yield from _names(item)
+
+
+def _ctes(node: Any) -> Iterator[str]:
+    """Give the names of all CTEs, in lower case."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _ctes(item)
+    elif isinstance(node, dict):
+        if isinstance(ctes := node.get("cte_map"), dict):
+            yield from (str(entry["key"]).lower() for entry in ctes.get("map", ()))
+        for item in node.values():
+            yield from _ctes(item)
+
+
+def _relations(connection: duckdb.DuckDBPyConnection) -> frozenset[tuple[str, ...]]:
+    """Give schema and name of every view and table there is, DuckDB's own ones among them."""
+    rows = connection.execute(
+        "SELECT lower(schema_name), lower(view_name) FROM duckdb_views()"
+        " UNION ALL SELECT lower(schema_name), lower(table_name) FROM duckdb_tables()"
+    ).fetchall()
+    return frozenset(rows)
+
+
+def _check_tables(
+    tables: frozenset[tuple[str, ...]], ctes: frozenset[str], relations: frozenset[tuple[str, ...]]
+) -> None:
+    """Refuse names that are neither relations nor CTEs.
+
+    A CTE whose name may be a file's is refused, too: outside of its scope it would be read as one.
+    """
+    names = {name for _, name in relations}
+    for table in sorted(tables):
+        *schema, name = table
+        if table[-2:] in relations or (not schema and name in names):
+            continue
+        shown = ".".join(table)
+        if any(_FILE.search(part) for part in table):
+            raise QueryRefused(
+                f"There is no table {shown}, and it is no name for one.",
+                where="SQL",
+                fix="Query the lake's tables; nothing else can be read.",
+            )
+        if name in ctes and schema in ([], ["recurring"]):
+            continue
+        listed = sorted({*TABLES, "lake.publications"})
+        near = get_close_matches(shown, listed, n=1, cutoff=0.6)
+        hint = f"Do you mean {near[0]}? " if near else ""
+        raise QueryRefused(f"There is no table {shown}.", where="SQL", fix=f"{hint}The tables are {', '.join(listed)}.")
 
 
 def _first_lines(error: Exception) -> str:

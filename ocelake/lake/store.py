@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -221,7 +221,9 @@ class SqlStore:
         except (StalePublication, AlreadyPublished):
             staged.discard()
             raise
-        staged.finish()
+        # The publication is made, whatever becomes of the tidying; what it leaves is an orphan.
+        with suppress(Exception):
+            staged.finish()
         return record
 
     def _stage(self, draft: Draft, staged: _Staged, connection: Connection | None) -> None:
@@ -230,10 +232,16 @@ class SqlStore:
         if draft.batches:
             staged.batches = cache(partial(batches_in, tables["bronze.batches"], draft.log_id))
         check_draft(draft, latest, staged.batches)
-        retained = None
-        if any(self.retention.overdue(len(table.metadata.snapshots)) for table in tables.values()):
-            retained = retained_publications(self, draft.layer, self.retention, datetime.now(UTC))
-        staged.stage(draft, tables, retained)
+        now, drop = datetime.now(UTC), {}
+        if any(self.retention.overdue(table.metadata, now) for table in tables.values()):
+            retained = retained_publications(self, draft.layer, self.retention, now)
+            drop = {
+                identifier: expired_snapshots(
+                    table.metadata, identifier, retained, since=self.retention.spared_since(table.metadata, now)
+                )
+                for identifier, table in tables.items()
+            }
+        staged.stage(draft, tables, drop)
 
     def _latest(self, draft: Draft, connection: Connection | None) -> PublicationRecord | None:
         found = self.catalog.publications(log_id=draft.log_id, layer=draft.layer, limit=1, connection=connection)
@@ -269,8 +277,8 @@ class _Staged:
         self._catalog = catalog
         self._parts: dict[str, tuple[StagedSnapshot, StagedTable] | None] = {}
 
-    def stage(self, draft: Draft, tables: dict[str, Table], retained: list[PublicationRecord] | None) -> None:
-        """Write manifests and metadata of every table, without the snapshots that none of ``retained`` needs."""
+    def stage(self, draft: Draft, tables: dict[str, Table], drop: Mapping[str, Collection[int]]) -> None:
+        """Write manifests and metadata of every table, without the snapshots of ``drop``."""
         self.tables = tables
 
         def one(identifier: str) -> tuple[StagedSnapshot, StagedTable] | None:
@@ -278,8 +286,8 @@ class _Staged:
             if snapshot is None:
                 return None
             # The files of dropped snapshots stay, for whoever reads them: `ocelake.lake.maintenance` removes them.
-            drop = expired_snapshots(snapshot.table.metadata, identifier, retained) if retained is not None else ()
-            return snapshot, self._catalog.stage(snapshot.table, snapshot.updates, snapshot.requirements, drop)
+            gone = drop.get(identifier, ())
+            return snapshot, self._catalog.stage(snapshot.table, snapshot.updates, snapshot.requirements, gone)
 
         with ThreadPoolExecutor(_STAGING_THREADS, thread_name_prefix="ocelake-stage") as pool:
             self._parts = dict(zip(draft.changes, pool.map(one, draft.changes), strict=True))

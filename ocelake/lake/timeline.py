@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from pyiceberg.table import Table
 
@@ -13,7 +14,9 @@ from ocelake.lake.records import AsOf, Moment, PublicationRecord, parse_publicat
 from ocelake.lake.store import PublicationStore
 from ocelake.tables import TableSpec
 
-__all__ = ["View", "find_publication", "latest_publication", "moment_of", "table_view"]
+__all__ = ["View", "find_publication", "latest_publication", "loaded_moment", "moment_of", "table_view"]
+
+_BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +57,15 @@ def find_publication(store: PublicationStore, publication_id: str) -> Publicatio
 
 
 def moment_of(store: PublicationStore, as_of: AsOf | Moment) -> Moment:
-    """Read "as of": a time, or a publication with what it read and everything else as of its time."""
-    if as_of is None and store.shared_snapshots:
-        return Moment()
-    if as_of is None:
-        # Tables are loaded one by one later on: fix which publications count before the first.
-        newest = store.publications(limit=1)
-        return Moment(newest[0].time if newest else None)
+    """Read "as of": a time, or a publication with what it read and everything else as of its time.
+
+    A time, and now, become the time of the newest publication until then: what is published later does not count.
+    """
     if isinstance(as_of, Moment):
         return as_of
     if not (isinstance(as_of, str) and parse_publication_id(as_of)):
-        return Moment(parse_time(as_of))
+        newest = store.publications(until=None if as_of is None else parse_time(as_of), limit=1)
+        return Moment(newest[0].time if newest else _BEFORE_ALL)
     first = find_publication(store, as_of)
     pinned: dict[tuple[str, str], PublicationRecord] = {}
     waiting = [first]
@@ -74,6 +75,11 @@ def moment_of(store: PublicationStore, as_of: AsOf | Moment) -> Moment:
             pinned[record.log_id, record.layer] = record
             waiting += [find_publication(store, read) for read in record.reads.values()]
     return Moment(first.time, pinned)
+
+
+def loaded_moment(store: PublicationStore, as_of: AsOf | Moment) -> Moment:
+    """Read "as of" for tables that are loaded together: now is then what was loaded, where snapshots are shared."""
+    return Moment() if as_of is None and store.shared_snapshots else moment_of(store, as_of)
 
 
 def latest_publication(store: PublicationStore, log_id: str, layer: str, moment: Moment) -> PublicationRecord | None:

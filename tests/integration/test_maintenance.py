@@ -20,6 +20,7 @@ from pyiceberg.types import LongType
 from ocelake.errors import LakeError, NotFound, QueryRefused
 from ocelake.lake import Lake, PublicationRecord, open_lake
 from ocelake.lake import files as files_module
+from ocelake.lake import retention as retention_module
 from ocelake.lake.catalog import PublicationCatalog
 from ocelake.lake.maintenance import (
     MaintenanceConfig,
@@ -39,7 +40,7 @@ from ocelake.settings import LakeSettings
 from ocelake.tables import TABLES, Layer, layer_tables
 
 NOTHING = timedelta(0)
-KEEP_ONE = Retention(publications=1)
+KEEP_ONE = Retention(publications=1, grace=NOTHING)
 
 
 def rows(identifier: str, number: int, offset: int = 0) -> pl.DataFrame:
@@ -262,7 +263,7 @@ def test_expiry_frees_what_nothing_retained_refers_to(lake: Lake) -> None:
     before = files_of(table)
     kept = referenced_files(table, {record.snapshots["ocel.events"] for record in records[2:]})
 
-    done = expire_snapshots(lake, Retention(publications=2), grace=NOTHING)
+    done = expire_snapshots(lake, Retention(publications=2, grace=NOTHING))
 
     assert {expiry.identifier for expiry in done} == set(SOME["silver"])
     assert all(expiry.snapshots == 2 and expiry.files >= 4 for expiry in done)
@@ -282,7 +283,7 @@ def test_expiry_frees_what_nothing_retained_refers_to(lake: Lake) -> None:
 def test_an_expired_publication_says_what_is_retained(lake: Lake) -> None:
     for number in range(1, 6):
         publish(lake, "orders", "silver", number)
-    expire_snapshots(lake, Retention(publications=3), grace=NOTHING)
+    expire_snapshots(lake, Retention(publications=3, grace=NOTHING))
     for ask in (
         lambda: lake.read("ocel.events", "orders", as_of="orders.silver.1"),
         lambda: lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1"),
@@ -296,7 +297,7 @@ def test_old_publications_expire_by_age_but_the_newest_of_each_log_stays(lake: L
     publish(lake, "claims", "silver", 2)
     for number in (3, 4):
         publish(lake, "orders", "silver", number)
-    expire_snapshots(lake, Retention(age=NOTHING), grace=NOTHING)
+    expire_snapshots(lake, Retention(age=NOTHING, grace=NOTHING))
     assert len(lake.table("ocel.events").metadata.snapshots) == 1
     assert lake.ocel("claims", as_of="claims.silver.1").events.height == 2
     assert lake.ocel("orders", as_of="orders.silver.2").events.height == 4
@@ -309,7 +310,7 @@ def test_one_log_can_be_read_where_another_ones_state_has_expired(lake: Lake) ->
     first = publish(lake, "claims", "silver", 2).time
     for number in (4, 5):
         publish(lake, "claims", "silver", number)
-    expire_snapshots(lake, Retention(publications=2), grace=NOTHING)
+    expire_snapshots(lake, Retention(publications=2, grace=NOTHING))
     assert lake.read("ocel.events", "orders", as_of=first).height == 3
     assert lake.ocel("orders", as_of=first).events.height == 3
     for log_id in ("claims", None):
@@ -321,7 +322,7 @@ def test_a_state_lives_on_in_the_snapshots_of_other_logs(lake: Lake) -> None:
     first = publish(lake, "claims", "silver", 2)
     publish(lake, "orders", "silver", 3)
     publish(lake, "claims", "silver", 4)
-    expire_snapshots(lake, Retention(publications=2), grace=NOTHING)
+    expire_snapshots(lake, Retention(publications=2, grace=NOTHING))
     assert lake.read("ocel.events", "claims", as_of=first.publication_id).height == 2
 
 
@@ -330,7 +331,7 @@ def test_what_the_newest_publication_was_computed_from_stays(lake: Lake) -> None
     publish(lake, "orders", "gold", 1, silver=source.publication_id)
     for number in (3, 4):
         publish(lake, "orders", "silver", number)
-    expire_snapshots(lake, KEEP_ONE, grace=NOTHING)
+    expire_snapshots(lake, KEEP_ONE)
     assert lake.ocel("orders", as_of="orders.gold.1").events.height == 2
     with pytest.raises(NotFound):
         lake.ocel("orders", as_of="orders.silver.2")
@@ -339,8 +340,77 @@ def test_what_the_newest_publication_was_computed_from_stays(lake: Lake) -> None
 def test_snapshots_that_were_current_a_moment_ago_stay(lake: Lake) -> None:
     for number in (1, 2, 3):
         publish(lake, "orders", "silver", number)
-    assert expire_snapshots(lake, KEEP_ONE) == []
+    assert expire_snapshots(lake, Retention(publications=1)) == []
     assert len(lake.table("ocel.events").metadata.snapshots) == 3
+
+
+def test_a_reader_that_has_just_begun_keeps_its_files_while_others_publish(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_module, "_SLACK", 2)
+    lake.store.retention = retention = Retention(publications=2)
+    last = publish(lake, "orders", "silver", 2)
+    reader = lake.scan("ocel.events", "orders", as_of=last.publication_id)
+    make_old(lake)
+    for number in range(3, 9):
+        publish(lake, "orders", "silver", number)
+    run_maintenance(lake, MaintenanceConfig(retention))
+    assert reader.collect().height == 2
+    monkeypatch.setattr(retention_module, "_SPARED", 3)
+    publish(lake, "orders", "silver", 9)
+    assert len(lake.table("ocel.events").metadata.snapshots) == 5
+    lake.store.retention = Retention(publications=2, grace=NOTHING)
+    publish(lake, "orders", "silver", 9)
+    assert len(lake.table("ocel.events").metadata.snapshots) == 3
+
+
+def test_retention_is_transitive(lake: Lake) -> None:
+    bronze = ingest(lake, "orders", 0)
+    silver = publish(lake, "orders", "silver", 2, bronze=bronze.publication_id)
+    publish(lake, "orders", "gold", 1, silver=silver.publication_id)
+    for batch in range(1, 4):
+        newer = ingest(lake, "orders", batch)
+        publish(lake, "orders", "silver", batch + 2, bronze=newer.publication_id)
+    expire_snapshots(lake, KEEP_ONE)
+    moment = lake.moment("orders.gold.1")
+    assert lake.read("ocel.events", "orders", as_of=moment).height == 2
+    assert lake.read("bronze.event_records", "orders", as_of=moment).height == 3
+    with pytest.raises(NotFound):
+        lake.read("bronze.event_records", "orders", as_of="orders.bronze.2")
+
+
+def test_what_was_read_stays_where_its_own_snapshot_had_gone_already(lake: Lake) -> None:
+    source = publish(lake, "orders", "silver", 2)
+    publish(lake, "claims", "silver", 3)
+    # The newest of each log is in the current snapshot, so that the first one can go.
+    expire_snapshots(lake, KEEP_ONE)
+    assert lake.history("ocel.events")["available"].to_list() == [False, True]
+    publish(lake, "orders", "gold", 1, silver=source.publication_id)
+    for number in (4, 5):
+        publish(lake, "orders", "silver", number)
+    expire_snapshots(lake, KEEP_ONE)
+    assert lake.ocel("orders", as_of="orders.gold.1").events.height == 2
+
+
+def test_a_publication_while_snapshots_expire_keeps_what_it_made_necessary(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = publish(lake, "orders", "silver", 2)
+    publish(lake, "claims", "silver", 3)
+    publish(lake, "orders", "gold", 1, silver=source.publication_id)
+    judge, waiting = expiry_module.expired_snapshots, [4]
+
+    def overtaken(*how: object, **options: object) -> list[int]:
+        gone = judge(*how, **options)  # type: ignore[arg-type]  # as called
+        if waiting and "ocel.events" in how:
+            publish(open_lake(lake.settings.home), "orders", "silver", waiting.pop())
+        return gone
+
+    monkeypatch.setattr(expiry_module, "expired_snapshots", overtaken)
+    expire_snapshots(lake, KEEP_ONE)
+    assert not waiting
+    assert lake.history("ocel.events")["available"].to_list() == [True, True, True]
+    assert lake.ocel("orders", as_of="orders.gold.1").events.height == 2
 
 
 def test_files_are_deleted_only_after_the_commit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,19 +423,19 @@ def test_files_are_deleted_only_after_the_commit(lake: Lake, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(lake.catalog, "commit_table", killed)
         with pytest.raises(KeyboardInterrupt):
-            expire_snapshots(lake, KEEP_ONE, grace=NOTHING)
+            expire_snapshots(lake, KEEP_ONE)
     for number in (1, 2, 3):
         assert lake.ocel("orders", as_of=f"orders.silver.{number}").events.height == number
 
     with monkeypatch.context() as patch:
         patch.setattr(expiry_module, "delete_files", killed)
         with pytest.raises(KeyboardInterrupt):
-            expire_snapshots(lake, KEEP_ONE, grace=NOTHING)
+            expire_snapshots(lake, KEEP_ONE)
     # Killed between commit and deletion: the files are orphans, which a later run removes.
     assert lake.ocel("orders").events.height == 3
     assert strays(lake)
     make_old(lake)
-    expire_snapshots(lake, KEEP_ONE, grace=NOTHING)
+    expire_snapshots(lake, KEEP_ONE)
     remove_orphans(lake)
     assert strays(lake) == set()
     assert lake.ocel("orders").events.height == 3
@@ -377,7 +447,7 @@ def test_expiry_and_publications_at_once(lake: Lake) -> None:
     def expiring() -> None:
         other = open_lake(lake.settings.home)
         for _ in range(4):
-            expire_snapshots(other, KEEP_ONE, grace=NOTHING)
+            expire_snapshots(other, KEEP_ONE)
 
     with ThreadPoolExecutor(2) as pool:
         upkeep = pool.submit(expiring)
@@ -393,7 +463,7 @@ def test_a_warm_query_at_an_expired_moment_fails_cleanly(lake: Lake) -> None:
         publish(lake, "orders", "silver", number)
     other = open_lake(lake.settings.home)
     assert lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1").item() == 1
-    expire_snapshots(other, KEEP_ONE, grace=NOTHING)
+    expire_snapshots(other, KEEP_ONE)
     with pytest.raises(NotFound):
         lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1")
     assert lake.sql("SELECT count(*) FROM ocel.events").item() == 3
@@ -459,7 +529,7 @@ def test_upkeep_and_sql_in_an_object_store(remote_lake: Lake) -> None:
     with lake.table("ocel.events").io.new_output(lost).create() as stream:
         stream.write(b"lost")
     assert lake.sql("SELECT count(*) FROM ocel.events", as_of="orders.silver.1").item() == 1
-    config = MaintenanceConfig(KEEP_ONE, reader_grace=NOTHING, orphan_age=NOTHING, manifests=2)
+    config = MaintenanceConfig(KEEP_ONE, orphan_age=NOTHING, manifests=2)
     report = run_maintenance(lake, config)
     assert {done.files_after for done in report.compacted} == {1}
     assert [(removal.identifier, removal.files) for removal in report.orphans if removal.files == 1]
@@ -488,9 +558,7 @@ def test_the_nightly_run_reports_what_it_did(lake: Lake) -> None:
         publish(lake, "orders", "silver", batch + 1, bronze=f"orders.bronze.{batch + 1}")
     before = {identifier: lake.read(identifier) for identifier in TABLES}
     make_old(lake)
-    config = MaintenanceConfig(
-        Retention(publications=2), reader_grace=NOTHING, orphan_age=timedelta(hours=1), manifests=4
-    )
+    config = MaintenanceConfig(Retention(publications=2, grace=NOTHING), orphan_age=timedelta(hours=1), manifests=4)
     report = run_maintenance(lake, config)
     assert {(done.identifier, done.files_before, done.files_after) for done in report.compacted} == {
         (spec.identifier, 9, 1) for spec in layer_tables("bronze")
@@ -505,7 +573,8 @@ def test_the_nightly_run_reports_what_it_did(lake: Lake) -> None:
 
 
 def test_publishing_keeps_snapshots_manifests_and_metadata_files_few(lake: Lake) -> None:
-    lake.store.retention = Retention(publications=5)
+    # No reader is running: else an hour's snapshots would stay.
+    lake.store.retention = Retention(publications=5, grace=NOTHING)
     for number in range(40):
         publish(lake, f"log{number % 3}", "silver", 2)
     table = lake.table("ocel.events")
@@ -525,6 +594,8 @@ def test_thousands_of_publications_leave_commits_and_reads_as_fast_as_the_first(
     """OCELAKE_TEST_PUBLICATIONS=5000 is the full form. Processor time is compared: it does not depend on others."""
     number, logs, some = int(os.environ.get("OCELAKE_TEST_PUBLICATIONS", "300")), 3, 20
     lake = open_lake(tmp_path)
+    # The publications stand for those of weeks: none of their snapshots is spared for readers that have just begun.
+    lake.store.retention = Retention(grace=NOTHING)
     frame = rows("ocel.events", 3)
     commits: list[float] = []
     reads: list[float] = []

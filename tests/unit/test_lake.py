@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +12,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from ocelake.errors import LakeError, NotFound, SettingError, StalePublication
 from ocelake.lake import Lake, open_lake
+from ocelake.lake.catalog import PublicationCatalog
 from ocelake.lake.snapshots import slice_files
 from ocelake.ocel.model import frame_schema
 from ocelake.settings import LogSettings
@@ -378,3 +382,84 @@ def test_unreachable_catalog_says_what_to_check(lake: Lake) -> None:
     with pytest.raises(LakeError, match="cannot be opened") as error:
         open_lake(settings=settings).logs()
     assert "OCELAKE_CATALOG_URI" in str(error.value)
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, ValueError])
+def test_what_is_published_keeps_its_files_when_the_tidying_breaks(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, fault: type[BaseException]
+) -> None:
+    def broken(*_: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PublicationCatalog, "remove_old_metadata", broken)
+        with suppress(KeyboardInterrupt):
+            publish_types(lake, "A", 3)
+    again = open_lake(lake.settings.home)
+    assert again.publications()["publication_id"].to_list() == ["A.silver.1"]
+    assert again.read("ocel.event_types", "A").height == 3
+
+
+def test_what_is_published_keeps_its_files_when_the_answer_to_the_commit_is_lost(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exclusive = PublicationCatalog.exclusive
+
+    @contextmanager
+    def lossy(catalog: PublicationCatalog) -> Iterator[Connection]:
+        with exclusive(catalog) as connection:
+            yield connection
+        raise OperationalError("COMMIT", {}, Exception("the server closed the connection"))
+
+    lake.ensure_tables()
+    with monkeypatch.context() as patch:
+        patch.setattr(PublicationCatalog, "exclusive", lossy)
+        with pytest.raises(OperationalError):
+            publish_types(lake, "A", 3)
+    assert lake.publications()["publication_id"].to_list() == ["A.silver.1"]
+    assert lake.read("ocel.event_types", "A").height == 3
+
+
+def test_a_refused_publication_deletes_its_files(lake: Lake) -> None:
+    with lake.publication("A", "silver") as publication:
+        publication.replace("ocel.event_types", event_types(3))
+        publish_types(lake, "A", 2)
+        with pytest.raises(StalePublication):
+            publication.commit()
+    publish_batch(lake, "A", "b1")
+    assert publish_batch(lake, "A", "b1")[1]
+    files = {path.name for path in (lake.settings.home / "warehouse").rglob("*.parquet")}
+    planned = [path for name in ("ocel.event_types", "bronze.batches") for path in lake.plan(name).paths]
+    assert files == {Path(path).name for path in planned}
+
+
+def test_a_publication_is_stale_against_the_base_that_it_was_computed_from(lake: Lake) -> None:
+    publish_types(lake, "A", 1)
+    publish_types(lake, "A", 2)
+    with lake.publication("A", "silver", base=1) as publication:
+        publication.replace("ocel.event_types", event_types(3))
+        with pytest.raises(StalePublication):
+            publication.commit()
+    with lake.publication("A", "silver", base=2) as publication:
+        publication.replace("ocel.event_types", event_types(4))
+        assert publication.commit().number == 3
+    with lake.publication("A", "silver", base=0) as publication:
+        publication.replace("ocel.event_types", event_types(3))
+        with pytest.raises(StalePublication):
+            publication.commit()
+
+
+def test_reads_at_one_moment_agree_also_where_the_moment_is_now(lake: Lake) -> None:
+    nothing = lake.moment(None)
+    publish_silver(lake, "A", 2, "a")
+    now, future = lake.moment(None), lake.moment("2999-01-01")
+    assert lake.read("ocel.events", "A", as_of=now).height == 2
+    publish_silver(lake, "A", 5, "b")
+    publish_silver(lake, "B", 1, "b")
+    for moment in (now, future):
+        assert lake.read("ocel.event_types", "A", as_of=moment).height == 2
+        assert lake.read("ocel.event_types", as_of=moment).height == 2
+        assert lake.ocel("A", as_of=moment).events.height == 2
+        assert lake.latest("B", "silver", moment) is None
+    assert lake.read("ocel.events", as_of=nothing).is_empty()
+    assert lake.read("ocel.events").height == 6

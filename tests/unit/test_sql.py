@@ -13,7 +13,9 @@ from pyiceberg.types import LongType
 
 from ocelake.errors import NotFound, QueryRefused
 from ocelake.lake import Lake, PublicationRecord, open_lake
+from ocelake.lake import sql as sql_module
 from ocelake.lake.sql import SqlSession
+from ocelake.lake.sql_files import WarehouseFiles, address
 from ocelake.ocel.model import frame_schema
 from ocelake.tables import TABLES, TIMESTAMP
 
@@ -89,6 +91,15 @@ def test_every_table_is_there_and_has_its_types_when_it_is_empty(lake: Lake) -> 
         "PIVOT ocel.events ON activity IN ('pay', 'ship') USING count(*) GROUP BY log_id",
         "SELECT * FROM range(3), unnest([1, 2]) -- a comment; with a semicolon",
         "SELECT (SELECT max(position) FROM ocel.events) AS a, {'type': 'COPY_QUERY_NODE'} AS b",
+        "FROM memory.ocel.events",
+        'WITH "My events" AS (FROM events), b AS (WITH c AS (FROM "my Events") FROM c) SELECT 1 FROM b, (FROM b) AS d',
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) FROM n",
+        "WITH RECURSIVE n(a, b) USING KEY (a)"
+        " AS (SELECT 1, 2 UNION SELECT a, b + 1 FROM recurring.n WHERE b < 4) FROM n",
+        "SELECT x.event_id FROM (SELECT e.* FROM events AS e) AS x WHERE EXISTS (FROM ocel.events WHERE position > 0)",
+        "FROM duckdb_views",
+        "SHOW DATABASES",
+        "SHOW ocel.events",
     ],
 )
 def test_queries_that_only_read_are_answered(lake: Lake, query: str) -> None:
@@ -142,11 +153,65 @@ def test_nothing_is_planned_again_while_the_lake_stands_still(tmp_path: Path, mo
     lake = open_lake(tmp_path)
     publish(lake, "orders", 1)
     planned: list[str] = []
-    plan = lake.plan
-    monkeypatch.setattr(lake, "plan", lambda identifier, **how: planned.append(identifier) or plan(identifier, **how))
+    plan = sql_module.plan_table
+    monkeypatch.setattr(
+        sql_module, "plan_table", lambda spec, *how: planned.append(spec.identifier) or plan(spec, *how)
+    )
     for _ in range(3):
         lake.sql("SELECT count(*) FROM ocel.events")
     assert planned == ["ocel.events"]
+
+
+@pytest.mark.parametrize("listed", ["", " JOIN lake.publications p ON p.publication_id = 'orders.silver.1'"])
+def test_one_query_sees_one_publication_also_while_another_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    lake = open_lake(tmp_path)
+
+    def both(number: int) -> None:
+        with open_lake(tmp_path).publication("orders", "silver") as publication:
+            publication.replace("ocel.events", events(number))
+            types = {"activity": [f"a{n}" for n in range(number)]}
+            publication.replace("ocel.event_types", pl.DataFrame(types, schema=frame_schema("ocel.event_types")))
+            publication.commit()
+
+    both(2)
+    waiting = [4]
+    plan = sql_module.plan_table
+
+    def overtaken(*how: object) -> object:
+        found = plan(*how)  # type: ignore[arg-type]  # as called
+        if waiting:
+            both(waiting.pop())
+        return found
+
+    monkeypatch.setattr(sql_module, "plan_table", overtaken)
+    query = f"SELECT (SELECT count(*) FROM events{listed}) AS e, (SELECT count(*) FROM event_types) AS t"
+    assert lake.sql(query).row(0) == (2, 2)
+    assert not waiting
+    assert lake.sql(query).row(0) == (4, 4)
+
+
+def test_the_list_of_publications_is_of_the_moment_of_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = open_lake(tmp_path)
+    publish(lake, "orders", 2)
+    query = "SELECT (SELECT count(*) FROM events) AS e, (SELECT max(number) FROM publications) AS p"
+    load, waiting = lake.store.tables, [4]
+
+    def overtaken(*how: object) -> object:
+        if waiting:
+            publish(open_lake(tmp_path), "orders", waiting.pop())
+        return load(*how)  # type: ignore[arg-type]  # as called
+
+    monkeypatch.setattr(lake.store, "tables", overtaken)
+    assert lake.sql(query).row(0) == (2, 1)
+    assert not waiting
+    assert lake.sql(query).row(0) == (4, 2)
+    assert lake.sql(query, as_of="2999-01-01").row(0) == (4, 2)
+    publish(lake, "orders", 5)
+    assert lake.sql(query, as_of="2999-01-01").row(0) == (5, 3)
 
 
 def test_a_renamed_column_keeps_its_values_and_an_added_one_is_null(tmp_path: Path) -> None:
@@ -195,6 +260,15 @@ def test_a_renamed_column_keeps_its_values_and_an_added_one_is_null(tmp_path: Pa
         ("FROM '{secret}'", "no table"),
         ("FROM '{secret}.csv'", "nothing else can be read"),
         ("FROM 'https://example.com/a.parquet'", "nothing else can be read"),
+        ("FROM 'lake://file://{secret}?.csv'", "nothing else can be read"),
+        ("SELECT s.* FROM ocel.events, 'lake://file://{secret}?.csv' AS s", "nothing else can be read"),
+        ("FROM '{data}'", "nothing else can be read"),
+        ("DESCRIBE '{data}'", "nothing else can be read"),
+        ("SUMMARIZE 'lake://file:///etc/passwd?.csv'", "nothing else can be read"),
+        ("FROM '{warehouse}/ocel/events/data/**/*.parquet'", "nothing else can be read"),
+        ('SELECT * FROM (WITH "{data}" AS (SELECT 1) SELECT 2), "{data}"', "nothing else can be read"),
+        ("FROM secret.csv", "no table secret.csv"),
+        ("SELECT * FROM (WITH a AS (SELECT 1) FROM a), a", "a"),
         ("SELECT getenv('HOME')", "getenv"),
         ("FROM local_frame", "no table local_frame"),
         ("FROM ocel.event", "Do you mean ocel.events?"),
@@ -208,7 +282,13 @@ def test_anything_else_is_refused(lake: Lake, tmp_path: Path, query: str, said: 
     assert local_frame.height == 1
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    names = {"file": tmp_path / "written", "secret": secret, "data": lake.plan("ocel.events").paths[0]}
+    names = {
+        "file": tmp_path / "written",
+        "secret": secret,
+        "data": lake.plan("ocel.events").paths[0],
+        "warehouse": lake.settings.warehouse,
+    }
+    lake.sql("SELECT count(*) FROM ocel.events")
     with pytest.raises(QueryRefused, match=r"(?s)" + said.replace("?", r"\?")) as refused:
         lake.sql(query.format(**{name: str(place).removeprefix("file://") for name, place in names.items()}))
     assert refused.value.fix
@@ -227,6 +307,9 @@ def test_anything_else_is_refused(lake: Lake, tmp_path: Path, query: str, said: 
         "LOAD httpfs",
         "FROM local_frame",
         "COPY (SELECT 1) TO 'lake://{secret}'",
+        "FROM read_text('lake://{secret}')",
+        "FROM read_text('lake://file://{secret}')",
+        "FROM 'lake://file:///etc/passwd?.csv'",
     ],
 )
 def test_the_connection_by_itself_reaches_nothing_else(lake: Lake, tmp_path: Path, statement: str) -> None:
@@ -235,10 +318,34 @@ def test_the_connection_by_itself_reaches_nothing_else(lake: Lake, tmp_path: Pat
     (tmp_path / "secret.txt").write_text("secret")
     connection = duckdb.connect()
     session = SqlSession(lake, connection)
+    session.query("SELECT count(*) FROM ocel.events")
     with pytest.raises(duckdb.Error):
         connection.execute(statement.format(secret=tmp_path / "secret.txt")).fetchall()
     assert session.query("SELECT count(*) FROM ocel.events").item() == 7
     connection.close()
+
+
+def test_only_planned_files_are_served(lake: Lake, tmp_path: Path) -> None:
+    table, (path, *_) = lake.table("ocel.events"), lake.plan("ocel.events").paths
+    (tmp_path / "secret").write_text("secret")
+    files = WarehouseFiles()
+    with pytest.raises(FileNotFoundError):
+        files.open(address(path, None))
+    files.serve("ocel.events", table.io, [address(path, None)])
+    assert files.info(address(path, None))["size"] > 0
+    assert files.open(address(path, None)).read(4) == b"PAR1"
+    for name in (
+        f"lake://{tmp_path}/secret",
+        f"lake://file://{tmp_path}/secret",
+        address(str(tmp_path / "secret"), None),
+    ):
+        with pytest.raises(FileNotFoundError):
+            files.open(name)
+        with pytest.raises(FileNotFoundError):
+            files.info(name)
+    files.serve("ocel.events", table.io, [])
+    with pytest.raises(FileNotFoundError):
+        files.open(address(path, None))
 
 
 def test_a_given_connection_is_used_and_left_open(lake: Lake) -> None:

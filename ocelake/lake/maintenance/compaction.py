@@ -117,10 +117,11 @@ def _files_for(size: int) -> int:
 def _sorted_rows(lake: Lake, table: Table, spec: TableSpec, files: Sequence[DataFile]) -> Iterator[pl.DataFrame]:
     """Read files as one sorted stream: DuckDB sorts on disk where the memory does not suffice."""
     root = local_path(lake.settings.warehouse)
+    addresses = [address(file.file_path, root) for file in files]
     remote = WarehouseFiles()
-    remote.use(table.io)
+    remote.serve(spec.identifier, table.io, addresses)
     fields = [field for field in table.schema().fields if field.name not in spec.partition]
-    source = parquet_query(fields, [address(file.file_path, root) for file in files])
+    source = parquet_query(fields, addresses)
     order = ", ".join(f'"{name}" ASC NULLS FIRST' for name in spec.sort if name not in spec.partition)
     with duckdb.connect(":memory:") as connection:
         connection.register_filesystem(remote)

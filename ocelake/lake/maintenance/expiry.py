@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
 
 from ocelake.lake.maintenance.references import delete_files, referenced_files
 from ocelake.lake.retention import Retention, expired_snapshots, retained_publications
@@ -30,9 +32,7 @@ class Expiry:
     conflict: bool = False
 
 
-def expire_snapshots(
-    lake: Lake, retention: Retention | None = None, *, grace: timedelta = timedelta(hours=1)
-) -> list[Expiry]:
+def expire_snapshots(lake: Lake, retention: Retention | None = None) -> list[Expiry]:
     """Take away the snapshots that no retained publication needs, then the files that only they referred to.
 
     Parameters
@@ -41,8 +41,6 @@ def expire_snapshots(
         Whose tables.
     retention : Retention, optional
         What stays readable.
-    grace : timedelta
-        A snapshot that was current within this time stays, for those who are reading it.
 
     Returns
     -------
@@ -50,25 +48,31 @@ def expire_snapshots(
         One for each table where something was to be done.
     """
     now = datetime.now(UTC)
-    done = (_expire(lake, spec, retention or Retention(), now, now - grace) for spec in TABLES.values())
+    done = (_expire(lake, spec, retention or Retention(), now) for spec in TABLES.values())
     return [expiry for expiry in done if expiry]
 
 
-def _expire(lake: Lake, spec: TableSpec, retention: Retention, now: datetime, since: datetime) -> Expiry | None:
+def _expire(lake: Lake, spec: TableSpec, retention: Retention, now: datetime) -> Expiry | None:
     name = spec.identifier
     for _ in range(_ATTEMPTS):
         table = lake.catalog.load_table(name)
         retained = retained_publications(lake.store, spec.layer, retention, now)
-        gone = expired_snapshots(table.metadata, name, retained, since=since)
+        gone = expired_snapshots(table.metadata, name, retained, since=now - retention.grace)
         if not gone:
             return None
         before = referenced_files(table, set(gone))
+        # What a log's newest publication says is in the current snapshot; if that is another one by now, the earlier
+        # one may have to stay for those who read it, and what is retained has to be asked again.
+        unmoved = AssertRefSnapshotId.model_validate(
+            {"ref": MAIN_BRANCH, "snapshot-id": table.metadata.current_snapshot_id}
+        )
+        removal = RemoveSnapshotsUpdate.model_validate({"snapshot-ids": gone})
         try:
-            table.maintenance.expire_snapshots().by_ids(gone).commit()
+            lake.catalog.commit_table(table, (unmoved,), (removal,))
         except CommitFailedException:
             continue
         except ValueError:
-            # A publication took some of them away in between; else the reason lies elsewhere.
+            # Another upkeep took some of them away in between; else the reason lies elsewhere.
             present = {snapshot.snapshot_id for snapshot in lake.catalog.load_table(name).metadata.snapshots}
             if present.issuperset(gone):
                 raise

@@ -28,8 +28,6 @@ class MaintenanceConfig:
     ----------
     retention : Retention
         What stays readable.
-    reader_grace : timedelta
-        Snapshots that were current within this time stay.
     orphan_age : timedelta
         Files that nothing refers to stay until they are this old.
     manifests : int
@@ -37,7 +35,6 @@ class MaintenanceConfig:
     """
 
     retention: Retention = field(default_factory=Retention)
-    reader_grace: timedelta = timedelta(hours=1)
     orphan_age: timedelta = timedelta(days=1)
     manifests: int = 8
 
@@ -72,7 +69,7 @@ def run_maintenance(lake: Lake, config: MaintenanceConfig | None = None) -> Main
         if lake.store.shared_snapshots
     ]
     merged = [identifier for identifier in TABLES if merge_manifests(lake, identifier, least=config.manifests)]
-    expired = expire_snapshots(lake, config.retention, grace=config.reader_grace)
+    expired = expire_snapshots(lake, config.retention)
     orphans = remove_orphans(lake, age=config.orphan_age)
     seconds = round(time.monotonic() - start, 3)
     return MaintenanceReport(tuple(compacted), tuple(merged), tuple(expired), tuple(orphans), seconds)
