@@ -28,10 +28,12 @@ def publish_or_retry(
     source: PublicationRecord,
     layer: Layer,
     tables: Mapping[str, pl.DataFrame],
+    *,
+    base: int,
     settings: LogSettings | None = None,
 ) -> PublicationRecord:
     """Publish a layer's tables; ask Dagster for a retry of the step where another process was first."""
     try:
-        return publish(lake, source, layer, tables, settings=settings)
+        return publish(lake, source, layer, tables, settings=settings, base=base)
     except StalePublication as error:
         raise RetryRequested(max_retries=3, seconds_to_wait=0.2) from error

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 _CELL = 60
+_WIDE, _FEW = 9, 3
+"""A few rows of many columns are shown a column a line."""
 _COUNTABLE = 10**12
 """Integers from here on are ids rather than counts, and get no separators."""
 
@@ -82,6 +85,9 @@ def run_progress(log_id: str) -> Iterator[RunProgress]:
 
 def print_frame(frame: pl.DataFrame, title: str | None = None) -> None:
     """Print rows as a table."""
+    if frame.width > _WIDE and 0 < frame.height <= _FEW:
+        values = [pl.Series(f"row {number + 1}", list(map(str, row))) for number, row in enumerate(frame.rows())]
+        frame = pl.DataFrame([pl.Series("column", frame.columns), *values])
     table = Table(title=title, title_justify="left", header_style="bold")
     for name, dtype in frame.schema.items():
         table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
@@ -229,6 +235,8 @@ def _reasons(quarantine: pl.DataFrame) -> pl.DataFrame:
 def _cell(value: object) -> Text:
     if value is None:
         return Text("null", style="dim")
+    if isinstance(value, datetime):
+        return Text(value.replace(tzinfo=None).isoformat(" "))
     if isinstance(value, bool):
         return Text(str(value).lower())
     if isinstance(value, int):

@@ -11,7 +11,7 @@ from assets.publishing import Rebuild, publish_or_retry
 from assets.specs import check_results, check_specs, layer_specs, materializations, picture
 from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
 from ocelake.lake.audits import GOLD_CHECKS, audit_gold, blocking
-from ocelake.lake.build import gold_frames, latest_or_fail, published_tables, unchanged
+from ocelake.lake.build import gold_frames, latest_or_fail, newest_number, published_tables, unchanged
 from resources import LakeResource
 
 __all__ = ["gold"]
@@ -29,6 +29,7 @@ def gold(
     """Mine a log's OCEL tables, audit the result, publish it together or not at all, and draw it."""
     started, store, log_id = perf_counter(), lake.open(), context.partition_key
     silver = latest_or_fail(store, log_id, "silver")
+    base = newest_number(store, log_id, "gold")
     kept = None if config.rebuild else unchanged(store, silver, "gold")
     tables = published_tables(store, kept) if kept else gold_frames(store, log_id, silver)
     findings = audit_gold(tables)
@@ -37,7 +38,7 @@ def gold(
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
         return
-    record = kept or publish_or_retry(store, silver, "gold", tables)
+    record = kept or publish_or_retry(store, silver, "gold", tables, base=base)
     events = store.read("ocel.events", log_id, as_of=silver.publication_id, columns=["activity", "time"])
     ocdfg = picture(draw_ocdfg(tables["gold.ocdfg_nodes"], tables["gold.ocdfg_edges"]), "OC-DFG")
     variants = picture(draw_variants(tables["gold.trace_variants"]), "Top variants")

@@ -29,6 +29,7 @@ __all__ = [
     "build_log",
     "gold_frames",
     "latest_or_fail",
+    "newest_number",
     "publish",
     "published_silver",
     "published_tables",
@@ -115,6 +116,12 @@ def gold_frames(lake: Lake, log_id: str, silver: PublicationRecord) -> dict[str,
     )
 
 
+def newest_number(lake: Lake, log_id: str, layer: Layer) -> int:
+    """Give the number of a layer's newest publication; 0 where there is none."""
+    latest = lake.latest(log_id, layer)
+    return latest.number if latest else 0
+
+
 def unchanged(
     lake: Lake, source: PublicationRecord, layer: Layer, settings: LogSettings | None = None
 ) -> PublicationRecord | None:
@@ -150,8 +157,14 @@ def publish(
     tables: Mapping[str, pl.DataFrame],
     *,
     settings: LogSettings | None = None,
+    base: int | None = None,
 ) -> PublicationRecord:
     """Publish a layer's tables, computed from one publication of the layer before, together or not at all.
+
+    Parameters
+    ----------
+    base : int, optional
+        The layer's newest number when the computation began (`newest_number`): whoever publishes meanwhile was first.
 
     Raises
     ------
@@ -159,7 +172,7 @@ def publish(
         Where another process published the layer meanwhile: compute again from the newest state.
     """
     with lake.publication(
-        source.log_id, layer, reads={source.layer: source.publication_id}, settings=settings
+        source.log_id, layer, reads={source.layer: source.publication_id}, settings=settings, base=base
     ) as publication:
         for identifier, frame in tables.items():
             publication.replace(identifier, frame)

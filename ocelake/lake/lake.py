@@ -12,6 +12,7 @@ import polars as pl
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import RESTError
 from pyiceberg.table import Table
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from ocelake.errors import LakeError, NotFound
@@ -280,7 +281,7 @@ def _spec(identifier: str) -> TableSpec:
 
 def _connect(settings: LakeSettings) -> PublicationStore:
     if settings.catalog_uri.startswith("sqlite:///"):
-        Path(settings.catalog_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        Path(make_url(settings.catalog_uri).database or "").parent.mkdir(parents=True, exist_ok=True)
     properties = {
         "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
         **settings.catalog_properties,

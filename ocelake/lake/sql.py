@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Collection, Iterable
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -122,7 +123,7 @@ class SqlSession:
         run(f"SET search_path = '{','.join(_SEARCH_PATH)}'")
         self._connection.register_filesystem(self._files)
         if self._own:
-            run(f"SET temp_directory = '{self._lake.settings.home / 'tmp'}'")
+            run(f"SET temp_directory = {_quoted(str(self._lake.settings.home / 'tmp'))}")
         for setting in ("autoload_known_extensions", "autoinstall_known_extensions", "python_enable_replacements"):
             run(f"SET {setting} = false")
         folders = [f"{SCHEME}://", *([f"{self._root.rstrip('/')}/"] if self._root else [])]
@@ -178,10 +179,20 @@ def _fetch(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     for place, field in enumerate(table.schema):
         if pa.types.is_interval(field.type):
             table = table.set_column(place, field.name, _durations(table.column(place)))
+    table = table.rename_columns(_distinct(table.column_names))
     frame: pl.DataFrame = pl.from_arrow(table)  # type: ignore[assignment]  # a table gives a frame
     wide = [name for name, kind in frame.schema.items() if kind == pl.Decimal(38, 0)]
     narrow = frame.select(pl.col(wide).cast(pl.Int64, strict=False)) if wide else frame
     return frame.with_columns(narrow[name] for name in wide if narrow[name].null_count() == frame[name].null_count())
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Number the names that a query gives more than once: ``id``, ``id_1``."""
+    found: dict[str, None] = {}
+    for name in names:
+        numbered = chain([name], (f"{name}_{number}" for number in count(1)))
+        found[next(new for new in numbered if new not in found)] = None
+    return list(found)
 
 
 def _durations(intervals: pa.ChunkedArray) -> pa.Array:

@@ -57,10 +57,12 @@ def test_the_same_log(settings: LakeSettings) -> None:
 
 
 def test_the_same_files_and_other_ones_into_one_log(settings: LakeSettings, tmp_path: Path) -> None:
-    folder = tmp_path / "files"
-    folder.mkdir()
     names = [f"n{i}-" for i in range(18)]
-    run(*[start(ingest_many, settings, folder, mine) for mine in (names[:12], names)])
+    folders = [tmp_path / "files" / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    some = zip(folders, (names[:12], names), strict=True)
+    run(*[start(ingest_many, settings, folder, mine) for folder, mine in some])
     lake = open_lake(settings=settings)
     events = lake.read("bronze.event_records", "A")
     assert events.height == 18 * 25

@@ -361,3 +361,7 @@ def test_a_refused_query_leaves_the_session_usable(lake: Lake) -> None:
         with pytest.raises(QueryRefused):
             lake.sql("SELECT nothing FROM ocel.events")
         assert lake.sql("SELECT count(*) FROM ocel.events").item() == 7
+
+
+def test_columns_of_one_name_are_numbered(lake: Lake) -> None:
+    assert lake.sql("select 1 as a, 2 as a, 3 as a_1").columns == ["a", "a_1", "a_1_1"]
