@@ -10,7 +10,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -33,7 +33,7 @@ app.add_typer(logs_app, name="logs")
 
 LogArgument = Annotated[str, typer.Argument(help="The log's name.", show_default=False)]
 AsOfOption = Annotated[
-    Optional[str],  # noqa: UP045  # Typer reads this form on every Python it supports
+    str | None,
     typer.Option("--as-of", help="A time (ISO 8601) or a publication id: read the tables as they were then."),
 ]
 _WRONG_CALL = (errors.SettingError, errors.NotFound, errors.QueryRefused)
@@ -75,7 +75,7 @@ def main() -> NoReturn:
 @app.callback()
 def _options(
     home: Annotated[
-        Optional[Path],  # noqa: UP045  # as above
+        Path | None,
         typer.Option(help="Folder of all state (default: OCELAKE_HOME, else .ocelake)."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -90,7 +90,7 @@ def _options(
 def ingest(
     path: Annotated[Path, typer.Argument(help="A log file, a folder of its tables, or a folder of logs.")],
     log: Annotated[
-        Optional[str],  # noqa: UP045  # as above
+        str | None,
         typer.Option("--log", help="The log to add to (default: made from the file's name)."),
     ] = None,
 ) -> None:
@@ -140,15 +140,15 @@ def logs(context: typer.Context) -> None:
 def add_log(
     log: LogArgument,
     time_zone: Annotated[
-        Optional[str],  # noqa: UP045  # as above
+        str | None,
         typer.Option(help="Zone of times that have none (UTC at first)."),
     ] = None,
     undeclared_objects: Annotated[
-        Optional[str],  # noqa: UP045  # as above
+        str | None,
         typer.Option(help="quarantine (at first), or infer."),
     ] = None,
     ties: Annotated[
-        Optional[str],  # noqa: UP045  # as above
+        str | None,
         typer.Option(help="Order of equal times: id (at first), or position."),
     ] = None,
 ) -> None:
@@ -243,7 +243,7 @@ def quarantine(log: LogArgument, rows: Annotated[int, typer.Option(help="How man
 def validate(
     path: Annotated[Path, typer.Argument(help="A log file, or a folder of its tables.")],
     log: Annotated[
-        Optional[str],  # noqa: UP045  # as above
+        str | None,
         typer.Option("--log", help="Read it with this log's settings (default: none)."),
     ] = None,
 ) -> None:
