@@ -135,8 +135,10 @@ def _ocdfg_ocelake(folder: Path) -> Work:
     lake.latest(LOG, "silver")
 
     def work() -> None:
-        columns = ["event_id", "object_id", "activity", "object_type", "time", "sequence"]
-        _done(ocdfg(encode(lake.read("ocel.event_objects", LOG, columns=columns))))
+        relations = lake.read("ocel.event_objects", LOG, columns=["event_id", "object_id"])
+        events = lake.read("ocel.events", LOG, columns=["event_id", "activity", "time", "sequence"])
+        objects = lake.read("ocel.objects", LOG, columns=["object_id", "object_type"])
+        _done(ocdfg(encode(relations, objects, events)))
 
     return work
 

@@ -29,7 +29,7 @@ from ocelake.tables import TableSpec
 
 __all__ = ["BUCKET_ROWS", "SliceWriter", "bucket_count", "bucket_of", "is_sorted"]
 
-BUCKET_ROWS: Final = 4_000_000
+BUCKET_ROWS: Final = 8_000_000
 """Rows of a log up to which a table has one bucket, and about how many each bucket of a larger one gets."""
 
 _ROW_GROUP_ROWS: Final = 500_000

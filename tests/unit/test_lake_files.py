@@ -42,7 +42,7 @@ def test_bucket_is_that_of_iceberg(ids: list[str], buckets: int) -> None:
 
 
 def test_a_log_has_one_bucket_up_to_four_million_rows() -> None:
-    assert [bucket_count(n) for n in (0, 1, 4_000_000, 4_000_001, 8_000_001, 16_000_001)] == [1, 1, 1, 2, 4, 8]
+    assert [bucket_count(n) for n in (0, 1, 8_000_000, 8_000_001, 16_000_001, 32_000_001)] == [1, 1, 1, 2, 4, 8]
 
 
 def test_file_has_field_ids_statistics_and_sort_order(lake: Lake) -> None:
