@@ -10,7 +10,7 @@ import os
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import quote
 
 import yaml
@@ -18,7 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ocelake.errors import SettingError
 
-__all__ = ["LOG_ID", "LakeSettings", "LogSettings", "check_log_id", "home_path"]
+__all__ = [
+    "LOG_ID",
+    "FileSettings",
+    "LakeSettings",
+    "LogSettings",
+    "MiningSettings",
+    "check_log_id",
+    "home_path",
+]
 
 LOG_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 """What a log may be called: it is a partition, a folder name and a part of publication ids."""
@@ -97,54 +105,18 @@ class LakeSettings(BaseModel):
         """Read one log's settings; the defaults where it has no file."""
         return LogSettings.load(self.home / "logs" / f"{check_log_id(log_id)}.yaml")
 
+    def mining(self, log_id: str) -> MiningSettings:
+        """Read how one log is mined; the defaults where it has no file."""
+        return MiningSettings.load(self.home / "logs" / f"{check_log_id(log_id)}.mining.yaml")
 
-class LogSettings(BaseModel):
-    """How one log is read and judged; the defaults suit a well-formed log.
 
-    Attributes
-    ----------
-    time_zone : str
-        IANA name of the zone of times that have none.
-    undeclared_objects : {"quarantine", "infer"}
-        Whether a relation to an undeclared object waits in quarantine, or creates the object.
-    ties : {"id", "position"}
-        Order of equal times with no declared sequence: the event id alone, or the position in the source. Bronze is
-        the same for both; it takes effect with the next silver publication.
-    earliest, latest : datetime, optional
-        The declared range of event times (with a zone); a check fails where an event is outside.
-    max_quarantined_share : float
-        Above this share of things read, a check warns.
-    """
+class FileSettings(BaseModel):
+    """Settings that live in a YAML file; a missing file gives the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    time_zone: str = "UTC"
-    undeclared_objects: Literal["quarantine", "infer"] = "quarantine"
-    ties: Literal["id", "position"] = "id"
-    earliest: datetime | None = None
-    latest: datetime | None = None
-    max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.01
-
-    @field_validator("time_zone")
     @classmethod
-    def _known_zone(cls, name: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{name!r} is no IANA time zone") from error
-        return name
-
-    @field_validator("earliest", "latest")
-    @classmethod
-    def _zoned(cls, time: datetime | None) -> datetime | None:
-        if time is not None and time.tzinfo is None:
-            raise ValueError("a declared time range needs a zone, such as 2024-01-01T00:00:00Z")
-        return time
-
-    @classmethod
-    def load(cls, path: Path) -> LogSettings:
+    def load(cls, path: Path) -> Self:
         """Read a settings file; a missing one gives the defaults.
 
         Raises
@@ -174,3 +146,95 @@ class LogSettings(BaseModel):
         path.parent.mkdir(parents=True, exist_ok=True)
         content = self.model_dump(mode="json", exclude_defaults=True)
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+class LogSettings(FileSettings):
+    """How one log is read and judged; the defaults suit a well-formed log.
+
+    Attributes
+    ----------
+    time_zone : str
+        IANA name of the zone of times that have none.
+    undeclared_objects : {"quarantine", "infer"}
+        Whether a relation to an undeclared object waits in quarantine, or creates the object.
+    ties : {"id", "position"}
+        Order of equal times with no declared sequence: the event id alone, or the position in the source. Bronze is
+        the same for both; it takes effect with the next silver publication.
+    earliest, latest : datetime, optional
+        The declared range of event times (with a zone); a check fails where an event is outside.
+    max_quarantined_share : float
+        Above this share of things read, a check warns.
+    """
+
+    time_zone: str = "UTC"
+    undeclared_objects: Literal["quarantine", "infer"] = "quarantine"
+    ties: Literal["id", "position"] = "id"
+    earliest: datetime | None = None
+    latest: datetime | None = None
+    max_quarantined_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone") from error
+        return name
+
+    @field_validator("earliest", "latest")
+    @classmethod
+    def _zoned(cls, time: datetime | None) -> datetime | None:
+        if time is not None and time.tzinfo is None:
+            raise ValueError("a declared time range needs a zone, such as 2024-01-01T00:00:00Z")
+        return time
+
+
+class MiningSettings(FileSettings):
+    """How one log is mined (``logs/<log_id>.mining.yaml``); the defaults suit a log that nobody has described.
+
+    Attributes
+    ----------
+    executions : tuple of str
+        Kinds of process executions to extract: ``connected``, ``leading:TYPE``.
+    execution_equality : {"labelled", "adams"}
+        Whether execution variants tell objects apart by their relations, or only the directly-follows edges.
+    fall_throughs, strict_sequence_cut : bool
+        Flags of the Inductive Miner.
+    empty_traces : bool
+        Whether objects without events make their type's net skippable.
+    variable_arcs : {"strict", "pm4py"}
+        When an arc is variable: some event has not exactly one object, or less than 80% of the events have one.
+    resource : str, optional
+        Event attribute that names who did it. Default: ``org:resource`` or ``resource``, where the log has it.
+    resource_type : str, optional
+        Object type whose objects did it, instead of an attribute.
+    start : str, optional
+        Event attribute with the time at which the work of the event began.
+    lifecycle : str
+        Event attribute with the lifecycle transition (``start``, ``complete``), as XES has it.
+    period : {"auto", "day", "week", "month", "quarter", "year"}
+        Length of the periods that are compared; ``auto`` takes the shortest that makes 24 periods or fewer.
+    """
+
+    executions: tuple[str, ...] = ("connected",)
+    execution_equality: Literal["labelled", "adams"] = "labelled"
+    fall_throughs: bool = False
+    strict_sequence_cut: bool = False
+    empty_traces: bool = False
+    variable_arcs: Literal["strict", "pm4py"] = "strict"
+    resource: str | None = None
+    resource_type: str | None = None
+    start: str | None = None
+    lifecycle: str = "lifecycle:transition"
+    period: Literal["auto", "day", "week", "month", "quarter", "year"] = "auto"
+
+    @field_validator("executions")
+    @classmethod
+    def _known_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in kinds:
+            if kind != "connected" and not kind.startswith("leading:"):
+                raise ValueError(f"{kind!r} is no kind of execution: use connected, or leading:TYPE")
+        return kinds

@@ -1,0 +1,11 @@
+"""Conformance: what executions cost, by the log's cost model."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ocelake.tables.spec import TableSpec
+
+__all__ = ["SPECS"]
+
+SPECS: Final[tuple[TableSpec, ...]] = ()
