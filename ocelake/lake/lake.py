@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+from pydantic import BaseModel
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import RESTError
 from pyiceberg.table import Table
@@ -24,7 +25,7 @@ from ocelake.lake.scan import Plan, plan_table, scan_table
 from ocelake.lake.store import PublicationStore, SqlStore
 from ocelake.lake.timeline import View, latest_publication, loaded_moment, moment_of, table_view
 from ocelake.ocel.model import Ocel
-from ocelake.settings import LakeSettings, LogSettings, check_log_id
+from ocelake.settings import LakeSettings, check_log_id
 from ocelake.tables import TABLES, TIMESTAMP, Layer, TableSpec
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Lake:
         layer: Layer,
         *,
         reads: Mapping[str, str] | None = None,
-        settings: LogSettings | None = None,
+        settings: BaseModel | None = None,
         base: int | None = None,
     ) -> Publication:
         """Begin a publication: all tables of one layer for one log, visible together or not at all.
@@ -107,11 +108,11 @@ class Lake:
         ----------
         log_id : str
             The log.
-        layer : {"bronze", "silver", "gold"}
+        layer : Layer
             The layer.
         reads : mapping of str to str, optional
             Layer to the id of the publication that the content is computed from.
-        settings : LogSettings, optional
+        settings : pydantic.BaseModel, optional
             What the content is computed under; kept with the publication.
         base : int, optional
             The number of the log's newest publication of the layer when the content began to be computed, 0 for none:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import polars as pl
+from pydantic import BaseModel
 from pyiceberg.table import Table
 
 from ocelake.errors import LakeError, NotFound, StalePublication
@@ -15,7 +16,6 @@ from ocelake.lake.files import SliceWriter, bucket_count
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.snapshots import slice_files
 from ocelake.lake.store import AlreadyPublished, Change, Draft, PublicationStore
-from ocelake.settings import LogSettings
 from ocelake.tables import TABLES, Layer, TableSpec
 
 __all__ = ["Publication", "PublicationRecord"]
@@ -50,7 +50,7 @@ class Publication:
         *,
         base: int,
         reads: Mapping[str, str],
-        settings: LogSettings | None,
+        settings: BaseModel | None,
     ) -> None:
         self.log_id, self.layer = log_id, layer
         self.discarded = False

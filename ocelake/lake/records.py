@@ -12,7 +12,7 @@ import orjson
 import polars as pl
 
 from ocelake.errors import SettingError
-from ocelake.tables import TIMESTAMP, Layer
+from ocelake.tables import READS, TIMESTAMP, Layer
 
 __all__ = ["AsOf", "Moment", "PublicationRecord", "parse_publication_id", "parse_time", "records_frame"]
 
@@ -20,7 +20,7 @@ AsOf: TypeAlias = datetime | str | None
 """A moment: a time, its ISO text, or the id of a publication; None for now."""
 
 _MAPS: Final = ("snapshots", "reads", "rows", "settings")
-_PUBLICATION_ID: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,99})\.(bronze|silver|gold)\.([1-9][0-9]*)")
+_PUBLICATION_ID: Final = re.compile(rf"([A-Za-z0-9][A-Za-z0-9_-]{{0,99}})\.({'|'.join(READS)})\.([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ocelake.lake.records import PublicationRecord, parse_publication_id
-from ocelake.tables import Layer
+from ocelake.tables import READS, Layer
 
 if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ocelake.lake.store import PublicationStore
 
 __all__ = ["Retention", "expired_snapshots", "retained_publications"]
-
-_READ_BY: Final[dict[Layer, Layer]] = {"bronze": "silver", "silver": "gold"}
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -81,7 +79,7 @@ def retained_publications(
     newest = {record.publication_id: record for record in _newest(store, logs, layer)}
     if not store.shared_snapshots:
         retained |= newest
-    if reader := _READ_BY.get(layer):
+    for reader in (reader for reader, read in READS.items() if layer in read):
         for above in (*retained_publications(store, reader, retention, now), *_newest(store, logs, reader)):
             read = above.reads.get(layer, "")
             if read not in retained and read not in newest:

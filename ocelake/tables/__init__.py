@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ocelake.tables import bronze, change, conformance, cost, models, performance, process, relations, silver
 from ocelake.tables.spec import (
     ATTRIBUTE,
+    READS,
     RECORD_KINDS,
     RELATIONSHIP,
     TIMESTAMP,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTRIBUTE",
+    "READS",
     "RECORD_KINDS",
     "RELATIONSHIP",
     "TABLES",

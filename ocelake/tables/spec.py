@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,6 +20,7 @@ __all__ = [
     "OBJECT_TYPE",
     "POSITION",
     "QUALIFIER",
+    "READS",
     "RECORD",
     "RECORD_KINDS",
     "RELATIONSHIP",
@@ -36,8 +38,17 @@ __all__ = [
     "text",
 ]
 
-Layer = Literal["bronze", "silver", "gold", "model", "conformance"]
+Layer = Literal["bronze", "silver", "gold", "model", "policy", "conformance"]
 """What one publication writes: a layer's tables of one log, together or not at all."""
+
+READS: Final[Mapping[Layer, tuple[Layer, ...]]] = {
+    "bronze": (),
+    "silver": ("bronze",),
+    "gold": ("silver",),
+    "model": ("silver",),
+    "policy": ("silver", "gold"),
+}
+"""The layers that a layer is computed from."""
 
 TIMESTAMP: Final = pl.Datetime("us", "UTC")
 """Every instant is UTC microseconds (an Iceberg ``timestamptz``)."""

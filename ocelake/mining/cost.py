@@ -1,0 +1,390 @@
+"""What executions cost, by a cost model that a person declares for a log.
+
+An event costs its activity's and its resource's fixed rate, its hours of work at their hourly rate, and shares of its
+attributes' values. An event's cost is borne by its objects in equal parts, so that the costs of objects add up to the
+cost of the events; an execution costs what its events cost.
+
+References
+----------
+Wynn, Low, ter Hofstede, Nauta: A framework for cost-aware process management (Computers in Industry 65(6), 2014).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from ocelake.mining.traces import Traces
+from ocelake.mining.variants import Variants
+from ocelake.settings import FileSettings
+from ocelake.tables import TABLES
+
+__all__ = ["AttributeCost", "CostModel", "Rate", "cost_tables", "event_costs", "object_costs", "savings"]
+
+_HOUR: Final = 3600.0
+_Money = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rate(_Part):
+    """What an event costs: once, and per hour of work."""
+
+    fixed: _Money = 0.0
+    per_hour: _Money = 0.0
+
+
+class AttributeCost(_Part):
+    """A cost that the log itself states: the value of an event's attribute, times a factor.
+
+    Attributes
+    ----------
+    attribute : str
+        The attribute's name; its values have to be numbers.
+    factor : float
+        What one unit of the value costs.
+    activity : str, optional
+        Of this activity's events only.
+    """
+
+    attribute: str
+    factor: _Money = 1.0
+    activity: str | None = None
+
+
+class CostModel(FileSettings):
+    """What events cost (``logs/<log_id>.cost.yaml``); without any rate nothing is computed.
+
+    Attributes
+    ----------
+    currency : str
+        For people; nothing is converted.
+    default : Rate
+        Of activities that are not named.
+    activities, resources : mapping of str to Rate
+        By name. Both fixed rates apply; the hourly rate is the resource's where it has one, else the activity's.
+    attributes : tuple of AttributeCost
+        Costs that the log states.
+    hours : {"work", "sojourn"}
+        What an hour of an event is: its working time, which is known where the log has start times or a lifecycle, or
+        the time since the last event before it that shares an object.
+    bearers : tuple of str
+        Object types that bear the costs of their events; all types where none is named.
+    minimum_share : float
+        A variant that this share of a type's objects, or more, go through can be the best one that others are held to.
+
+    Examples
+    --------
+    >>> CostModel(activities={"pay": Rate(fixed=2)}).stated
+    True
+    """
+
+    currency: str = ""
+    default: Rate = Rate()
+    activities: dict[str, Rate] = Field(default_factory=dict)
+    resources: dict[str, Rate] = Field(default_factory=dict)
+    attributes: tuple[AttributeCost, ...] = ()
+    hours: Literal["work", "sojourn"] = "work"
+    bearers: tuple[str, ...] = ()
+    minimum_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+
+    @property
+    def stated(self) -> bool:
+        """Whether anything costs anything."""
+        rates = (self.default, *self.activities.values(), *self.resources.values())
+        return bool(self.attributes) or any(rate != Rate() for rate in rates)
+
+
+def event_costs(
+    traces: Traces,
+    model: CostModel,
+    *,
+    hours: npt.NDArray[np.float64],
+    resources: pl.Series,
+    attributes: pl.DataFrame,
+) -> pl.DataFrame:
+    """Cost every event.
+
+    Parameters
+    ----------
+    traces : Traces
+        Whose events.
+    model : CostModel
+        The rates.
+    hours : float array, one per event
+        Hours by event rank; NaN where they are not known, which cost nothing.
+    resources : Series of str, one per event
+        Who did it; null where that is not known.
+    attributes : DataFrame
+        Columns event_id, name, value_float (of `ocel.event_attributes`).
+
+    Returns
+    -------
+    DataFrame
+        event_id, activity, fixed, work, stated and cost (their sum), in the model's currency; by event rank.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> one = {"event_id": ["e"], "object_id": ["o"], "activity": ["pay"], "object_type": ["order"]}
+    >>> traces = encode(pl.DataFrame({**one, "time": [datetime(2024, 1, 1)], "sequence": [0]}))
+    >>> nobody, no_values = pl.Series([None], dtype=pl.String), pl.DataFrame(
+    ...     schema={"event_id": pl.String, "name": pl.String, "value_float": pl.Float64}
+    ... )
+    >>> model = CostModel(activities={"pay": Rate(fixed=2, per_hour=10)})
+    >>> event_costs(traces, model, hours=np.array([0.5]), resources=nobody, attributes=no_values)["cost"].to_list()
+    [7.0]
+    """
+    activity = [model.activities.get(name, model.default) for name in traces.activities]
+    names = resources.unique().drop_nulls().sort()
+    resource = [model.resources.get(name, Rate()) for name in names]
+    # The last place of the resources' rates stands for nobody.
+    who = pl.DataFrame({"name": resources}).join(
+        pl.DataFrame({"name": names}).with_row_index("code"), on="name", how="left", maintain_order="left"
+    )
+    code = who["code"].fill_null(len(names)).to_numpy()
+    of_activity = np.array([(rate.fixed, rate.per_hour) for rate in activity] or [(0.0, 0.0)])[traces.event_activity]
+    of_resource = np.array([(rate.fixed, rate.per_hour) for rate in (*resource, Rate())])[code]
+    hourly = np.where(of_resource[:, 1] != 0, of_resource[:, 1], of_activity[:, 1])
+    frame = pl.DataFrame(
+        {
+            "event_id": traces.event_ids,
+            "activity": traces.activities.gather(traces.event_activity),
+            "fixed": of_activity[:, 0] + of_resource[:, 0],
+            "work": np.nan_to_num(hours) * hourly,
+        }
+    )
+    stated = _stated(frame, model, attributes)
+    return frame.join(stated, on="event_id", how="left", maintain_order="left").select(
+        "event_id",
+        "activity",
+        "fixed",
+        "work",
+        pl.col("stated").fill_null(0.0),
+        cost=pl.col("fixed") + pl.col("work") + pl.col("stated").fill_null(0.0),
+    )
+
+
+def _stated(events: pl.DataFrame, model: CostModel, attributes: pl.DataFrame) -> pl.DataFrame:
+    """Sum what the log states, by event."""
+    values = attributes.join(events.select("event_id", "activity"), on="event_id")
+    parts = [
+        values.filter(
+            (pl.col("name") == part.attribute)
+            & (pl.lit(part.activity is None) | (pl.col("activity") == pl.lit(part.activity, pl.String)))
+        ).select("event_id", stated=pl.col("value_float") * part.factor)
+        for part in model.attributes
+    ]
+    empty = pl.DataFrame(schema={"event_id": pl.String, "stated": pl.Float64})
+    return pl.concat([empty, *parts]).group_by("event_id").agg(pl.col("stated").sum())
+
+
+def object_costs(
+    traces: Traces, costs: npt.NDArray[np.float64], bearers: tuple[str, ...] = ()
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Share the costs of events out among their objects, in equal parts.
+
+    Parameters
+    ----------
+    costs : float array, one per event
+        By event rank.
+    bearers : tuple of str
+        The object types that bear costs; all of them where none is given.
+
+    Returns
+    -------
+    float array, one per object; float
+        What each object bears, and what no object bears.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> two = {"event_id": ["e", "e"], "object_id": ["o", "p"], "activity": ["pay"] * 2, "object_type": ["order"] * 2}
+    >>> traces = encode(pl.DataFrame({**two, "time": [datetime(2024, 1, 1)] * 2, "sequence": [0, 0]}))
+    >>> borne, left = object_costs(traces, np.array([5.0]))
+    >>> borne.tolist(), left
+    ([2.5, 2.5], 0.0)
+    """
+    bears = np.ones(len(traces.object_types), dtype=bool)
+    if bearers:
+        bears = traces.object_types.is_in(list(bearers)).to_numpy()
+    chosen = bears[traces.object_type[traces.step_object]]
+    event, thing = traces.step_event[chosen], traces.step_object[chosen]
+    shares = np.bincount(event, minlength=len(costs))
+    part = np.divide(costs, shares, out=np.zeros_like(costs), where=shares > 0)
+    borne = np.bincount(thing, weights=part[event], minlength=len(traces.object_ids))
+    return borne, float(costs[shares == 0].sum())
+
+
+def savings(variants: pl.DataFrame, model: CostModel) -> pl.DataFrame:
+    """Say what would be saved if every object cost no more than those of its type's best variant.
+
+    The best variant is the one with the least mean cost of those that at least ``minimum_share`` of the type's objects
+    go through. Only variants that cost more on average are counted.
+
+    Parameters
+    ----------
+    variants : DataFrame
+        As `gold.variant_costs`.
+
+    Returns
+    -------
+    DataFrame
+        As `gold.savings`.
+
+    Examples
+    --------
+    >>> rows = {"object_type": ["order"] * 2, "variant_id": ["a", "b"], "objects": [9, 1], "share": [0.9, 0.1]}
+    >>> variants = pl.DataFrame({**rows, "cost_sum": [9.0, 5.0], "cost_mean": [1.0, 5.0]})
+    >>> savings(variants, CostModel())["saving"].to_list()
+    [4.0]
+    """
+    held = pl.col("share") >= model.minimum_share
+    best = (
+        variants.filter(held)
+        .sort("cost_mean", "share", "variant_id", descending=[False, True, False])
+        .group_by("object_type", maintain_order=True)
+        .first()
+        .select("object_type", best_variant_id="variant_id", best_cost_mean="cost_mean")
+    )
+    above = pl.col("cost_mean") > pl.col("best_cost_mean")
+    saved = ((pl.col("cost_mean") - pl.col("best_cost_mean")) * pl.col("objects")).filter(above).sum()
+    return (
+        variants.join(best, on="object_type")
+        .group_by("object_type", "best_variant_id", "best_cost_mean")
+        .agg(
+            objects=pl.col("objects").sum(),
+            objects_above=pl.col("objects").filter(above).sum(),
+            cost_sum=pl.col("cost_sum").sum(),
+            saving=saved,
+        )
+        .with_columns(
+            saving_share=pl.when(pl.col("cost_sum") != 0).then(pl.col("saving") / pl.col("cost_sum")),
+            assumption=pl.lit(
+                "Every object of a dearer variant costs as much as the mean object of the best variant, which at least "
+                f"{model.minimum_share:.0%} of the type's objects take, with the same outcome."
+            ),
+        )
+        .sort("object_type")
+    )
+
+
+def cost_tables(
+    traces: Traces,
+    variants: Variants,
+    variant_ids: pl.Series,
+    model: CostModel,
+    *,
+    executions: pl.DataFrame,
+    hours: npt.NDArray[np.float64],
+    resources: pl.Series,
+    attributes: pl.DataFrame,
+) -> dict[str, pl.DataFrame]:
+    """Compute all cost tables; they are empty where the model states no cost.
+
+    Parameters
+    ----------
+    traces, variants, variant_ids
+        The log, its trace variants, and their ids by code (`ocelake.mining.variants`).
+    model : CostModel
+        The rates.
+    executions : DataFrame
+        Columns kind, execution_id, event_id (of `ocel.execution_events`).
+    hours, resources, attributes
+        As for `event_costs`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``gold.event_costs``, ``gold.object_costs``, ``gold.execution_costs``, ``gold.variant_costs``,
+        ``gold.savings`` and ``gold.cost_summary``.
+    """
+    if not model.stated:
+        return {name: _schema(name).to_frame() for name in _TABLES}
+    events = event_costs(traces, model, hours=hours, resources=resources, attributes=attributes)
+    borne, left = object_costs(traces, events["cost"].to_numpy(), model.bearers)
+    bears = traces.object_types.is_in(list(model.bearers)) if model.bearers else None
+    objects = pl.DataFrame(
+        {
+            "object_type": traces.object_types.gather(traces.object_type),
+            "object_id": traces.object_ids,
+            "variant_id": variant_ids.gather(variants.of_object),
+            "cost": borne,
+        }
+    )
+    if bears is not None:
+        objects = objects.filter(bears.gather(traces.object_type))
+    by_variant = objects.group_by("object_type", "variant_id").agg(
+        objects=pl.len(),
+        cost_sum=pl.col("cost").sum(),
+        cost_mean=pl.col("cost").mean(),
+        cost_min=pl.col("cost").min(),
+        cost_max=pl.col("cost").max(),
+    )
+    by_variant = by_variant.with_columns(share=pl.col("objects") / pl.col("objects").sum().over("object_type"))
+    by_execution = (
+        executions.join(events.select("event_id", "cost"), on="event_id")
+        .group_by("kind", "execution_id")
+        .agg(events=pl.len(), cost=pl.col("cost").sum())
+    )
+    summary = pl.DataFrame(
+        {
+            "currency": model.currency,
+            "cost": events["cost"].sum(),
+            "fixed": events["fixed"].sum(),
+            "work": events["work"].sum(),
+            "stated": events["stated"].sum(),
+            "not_borne": left,
+            "events": len(events),
+            "events_without_hours": int(np.isnan(hours).sum()),
+            "events_without_resource": resources.null_count(),
+            "assumption": _assumption(model),
+        }
+    )
+    frames = {
+        "gold.event_costs": events,
+        "gold.object_costs": objects,
+        "gold.execution_costs": by_execution,
+        "gold.variant_costs": by_variant,
+        "gold.savings": savings(by_variant, model),
+        "gold.cost_summary": summary,
+    }
+    return {name: _as_table(name, frame) for name, frame in frames.items()}
+
+
+_TABLES: Final = (
+    "gold.event_costs",
+    "gold.object_costs",
+    "gold.execution_costs",
+    "gold.variant_costs",
+    "gold.savings",
+    "gold.cost_summary",
+)
+
+
+def _assumption(model: CostModel) -> str:
+    hours = "working time" if model.hours == "work" else "time since the last event before it that shares an object"
+    bearers = f"objects of {', '.join(model.bearers)}" if model.bearers else "objects"
+    return (
+        f"An hour of an event is its {hours}; where that is not known it costs nothing. An event's cost is borne by "
+        f"its {bearers} in equal parts."
+    )
+
+
+def _schema(identifier: str) -> pl.Schema:
+    spec = TABLES[identifier]
+    return pl.Schema({name: dtype for name, dtype in spec.schema.items() if name not in spec.partition})
+
+
+def _as_table(identifier: str, frame: pl.DataFrame) -> pl.DataFrame:
+    spec = TABLES[identifier]
+    columns = [pl.col(name).cast(dtype) for name, dtype in _schema(identifier).items()]
+    return frame.select(columns).sort([name for name in spec.sort if name not in spec.partition] or frame.columns[:1])
