@@ -24,7 +24,7 @@ MODELS = st.sampled_from(
         CostModel(activities={"a": Rate(fixed=1, per_hour=2)}, resources={"Ann": Rate(per_hour=5)}),
         CostModel(resources={"Bob": Rate(fixed=7)}, default=Rate(per_hour=1)),
         CostModel(attributes=(AttributeCost(attribute="fee", factor=0.5, activity="a"),), default=Rate(fixed=1)),
-        CostModel(default=Rate(fixed=2), bearers=("x",)),
+        CostModel(default=Rate(fixed=2), bearers=("order",)),
     ]
 )
 
