@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -196,6 +196,16 @@ class Lake:
     ) -> pl.DataFrame:
         """Read a table at once; see `scan`."""
         return self.scan(identifier, log_id, as_of=as_of, columns=columns).collect()
+
+    def read_parts(
+        self, identifier: str, log_id: str, *, as_of: AsOf | Moment = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Read a table of one log bucket by bucket, so that never more than one is in memory; see `scan`."""
+        spec, table, view = self._view(identifier, as_of, log_id)
+        files = plan_table(spec, table, view, log_id).files
+        place = spec.partition.index("bucket")
+        for bucket in sorted({file.partition[place] for file in files}):
+            yield scan_table(spec, table, view, log_id, columns, bucket=bucket).collect()
 
     def plan(self, identifier: str, *, log_id: str | None = None, as_of: AsOf | Moment = None) -> Plan:
         """Plan which data files hold a table's rows at a moment."""

@@ -7,7 +7,7 @@ events in the order (time, sequence, event id as text). Events are ranked once i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Final, TypeAlias
@@ -75,7 +75,9 @@ class Traces:
 
 
 def encode(
-    event_objects: pl.DataFrame, objects: pl.DataFrame | None = None, events: pl.DataFrame | None = None
+    event_objects: pl.DataFrame | Iterable[pl.DataFrame],
+    objects: pl.DataFrame | None = None,
+    events: pl.DataFrame | None = None,
 ) -> Traces:
     """Encode relations into traces.
 
@@ -84,8 +86,10 @@ def encode(
 
     Parameters
     ----------
-    event_objects : DataFrame
-        Columns event_id, object_id, activity, object_type, time, sequence (of `ocel.event_objects`).
+    event_objects : DataFrame or iterable of DataFrame
+        Columns event_id, object_id, activity, object_type, time, sequence (of `ocel.event_objects`); the ids alone
+        where objects and events are given. Of an iterable, such as the buckets of a large log, each frame is let go
+        as soon as its ids are looked up; objects and events have to be given then.
     objects : DataFrame, optional
         Columns object_id, object_type: every object, those with an empty trace included. Without it, the objects
         are those of the relations.
@@ -115,19 +119,23 @@ def encode(
     >>> traces.activities.gather(traces.step_activity).to_list()
     ['place', 'pay']
     """
-    if events is None:
-        events = event_objects.select(_EVENT).unique("event_id")
-    if objects is None:
-        objects = event_objects.select(_OBJECT_ORDER).unique("object_id")
+    if isinstance(event_objects, pl.DataFrame):
+        if events is None:
+            events = event_objects.select(_EVENT).unique("event_id")
+        if objects is None:
+            objects = event_objects.select(_OBJECT_ORDER).unique("object_id")
+        event_objects = [event_objects]
+    elif events is None or objects is None:
+        raise OcelakeError(
+            "Relations in parts do not tell all events and objects.",
+            fix="Pass the log's events and objects as well.",
+        )
     events = _in_order(events.select(_EVENT), _EVENT_ORDER)
     objects = _in_order(objects.select(_OBJECT_ORDER), _OBJECT_ORDER)
 
-    # Relations of one object mostly stand together, so that an object is looked up once per run, not once per row.
-    runs = event_objects["object_id"].rle().struct.unnest()
-    run_object = _positions(runs["value"], objects["object_id"], "object")
-    keys = np.repeat(run_object, runs["len"].to_numpy())
-    keys <<= 32
-    keys |= _positions(event_objects["event_id"], events["event_id"], "event")
+    parts = [_keys(part, objects["object_id"], events["event_id"]) for part in event_objects]
+    keys = parts.pop() if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.int64), *parts])
+    parts.clear()
     if not (keys[1:] >= keys[:-1]).all():
         keys.sort()
     keys = keys[np.concatenate(([True], keys[1:] != keys[:-1]))] if len(keys) else keys
@@ -149,6 +157,16 @@ def encode(
         step_activity=event_activity[step_event],
         offsets=np.concatenate(([0], np.cumsum(np.bincount(step_object, minlength=len(objects))))),
     )
+
+
+def _keys(relations: pl.DataFrame, object_ids: pl.Series, event_ids: pl.Series) -> npt.NDArray[np.int64]:
+    """Give ``object code << 32 | event rank`` of every relation."""
+    # Relations of one object mostly stand together, so that an object is looked up once per run, not once per row.
+    runs = relations["object_id"].rle().struct.unnest()
+    keys = np.repeat(_positions(runs["value"], object_ids, "object"), runs["len"].to_numpy())
+    keys <<= 32
+    keys |= _positions(relations["event_id"], event_ids, "event")
+    return keys
 
 
 def _in_order(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:

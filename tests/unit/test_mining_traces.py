@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_series_equal
 
+from ocelake.errors import OcelakeError
 from ocelake.mining import Traces, encode
 from ocelake.mining.variants import Variants, _confirmed, find_variants, variant_id
 from tests.unit.reference_mining import Log, logs
@@ -94,3 +97,20 @@ def test_ids_are_told_apart_even_if_every_hash_collides(log: Log) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pl.Series, "hash", lambda ids: pl.zeros(len(ids), pl.UInt64, eager=True))
         assert as_lists(traces_of(log)) == log.traces()
+
+
+@given(logs(), st.lists(st.integers(0, 3), min_size=25, max_size=25))
+def test_relations_in_parts_are_the_same_traces(log: Log, part: list[int]) -> None:
+    tables = log.tables()
+    relations, objects, events = (tables[f"ocel.{name}"] for name in ("event_objects", "objects", "events"))
+    split = pl.Series("part", part[: len(relations)], dtype=pl.Int64)
+    parts = [relations.filter(split == number).select("event_id", "object_id") for number in range(4)]
+    whole, again = encode(relations, objects, events), encode(iter(parts), objects, events)
+    for field in fields(whole):
+        before, after = getattr(whole, field.name), getattr(again, field.name)
+        assert list(before) == list(after), field.name
+
+
+def test_relations_in_parts_need_events_and_objects() -> None:
+    with pytest.raises(OcelakeError, match="in parts"):
+        encode(iter([]))
