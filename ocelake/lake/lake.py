@@ -35,6 +35,9 @@ __all__ = ["Lake", "open_lake"]
 
 _CATALOG_NAME = "ocelake"
 
+_PART = 4_000_000
+"""Rows of one part, where a table is read part by part."""
+
 
 def open_lake(home: str | os.PathLike[str] | None = None, *, settings: LakeSettings | None = None) -> Lake:
     """Open a lake; it is created on first use.
@@ -200,12 +203,9 @@ class Lake:
     def read_parts(
         self, identifier: str, log_id: str, *, as_of: AsOf | Moment = None, columns: Sequence[str] | None = None
     ) -> Iterator[pl.DataFrame]:
-        """Read a table of one log bucket by bucket, so that never more than one is in memory; see `scan`."""
-        spec, table, view = self._view(identifier, as_of, log_id)
-        files = plan_table(spec, table, view, log_id).files
-        place = spec.partition.index("bucket")
-        for bucket in sorted({file.partition[place] for file in files}):
-            yield scan_table(spec, table, view, log_id, columns, bucket=bucket).collect()
+        """Read a table of one log part by part, in the order of its files and in bounded memory; see `scan`."""
+        rows = self.scan(identifier, log_id, as_of=as_of, columns=columns)
+        yield from rows.collect_batches(chunk_size=_PART, lazy=True)
 
     def plan(self, identifier: str, *, log_id: str | None = None, as_of: AsOf | Moment = None) -> Plan:
         """Plan which data files hold a table's rows at a moment."""

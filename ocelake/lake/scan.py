@@ -73,18 +73,11 @@ def plan_table(spec: TableSpec, table: Table, view: View, log_id: str | None = N
 
 
 def scan_table(
-    spec: TableSpec,
-    table: Table,
-    view: View,
-    log_id: str | None = None,
-    columns: Sequence[str] | None = None,
-    *,
-    bucket: int | None = None,
+    spec: TableSpec, table: Table, view: View, log_id: str | None = None, columns: Sequence[str] | None = None
 ) -> pl.LazyFrame:
     """Give the rows of one log (without ``log_id`` and ``bucket``), or of all logs (with ``log_id``), lazily.
 
-    Columns are matched by field id; rows written before a column was added hold null there. ``bucket`` keeps the rows
-    of one bucket of a log.
+    Columns are matched by field id; rows written before a column was added hold null there.
     """
     hidden = {"bucket"} if log_id is None else {"bucket", "log_id"}
     known = [name for name in spec.schema if name not in hidden]
@@ -94,8 +87,7 @@ def scan_table(
                 raise NotFound(f"{spec.identifier} has no column {name!r}.", fix=f"Its columns are {', '.join(known)}.")
         known = list(columns)
     if log_id is not None:
-        mine = pl.col("log_id") == log_id
-        parts = [_snapshot(table, view.of(log_id), mine if bucket is None else mine & (pl.col("bucket") == bucket))]
+        parts = [_snapshot(table, view.of(log_id), pl.col("log_id") == log_id)]
     else:
         rest = ~pl.col("log_id").is_in(sorted(view.others)) if view.others else None
         parts = [_snapshot(table, view.snapshot_id, rest)]

@@ -463,3 +463,12 @@ def test_reads_at_one_moment_agree_also_where_the_moment_is_now(lake: Lake) -> N
         assert lake.latest("B", "silver", moment) is None
     assert lake.read("ocel.events", as_of=nothing).is_empty()
     assert lake.read("ocel.events").height == 6
+
+
+def test_a_table_is_read_part_by_part(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocelake.lake.lake._PART", 100)
+    publish_types(lake, "B", 50)
+    publish_types(lake, "A", 1000)
+    parts = list(lake.read_parts("ocel.event_types", "A", columns=["activity"]))
+    assert len(parts) > 5
+    assert_frame_equal(pl.concat(parts), lake.read("ocel.event_types", "A"))
