@@ -7,13 +7,13 @@ WebAssembly, so that no system package is needed); the legend and the words arou
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
-from ocelake.draw.coverage import Arc, arcs_of, cover
+from ocelake.draw.arcs import Arc, arcs_of
 from ocelake.draw.layout import Box, Line, Point, lay_out
 from ocelake.draw.order import process_order
 from ocelake.draw.svg import (
@@ -31,11 +31,13 @@ from ocelake.draw.svg import (
     wrap,
     xml_text,
 )
+from ocelake.mining.ocdfg_filter import filter_ocdfg
 
 __all__ = ["draw_ocdfg"]
 
 _READABLE: Final = 75
-"""Arcs that a picture holds before it is a tangle."""
+_PER_ACTIVITY: Final = 2.5
+"""Arcs that a picture holds before it is a tangle: so many, or so many for each activity, if that is more."""
 
 _COVERAGES: Final = (1.0, 0.98, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 _MARGIN: Final = 20
@@ -45,37 +47,94 @@ _SMALL: Final = 11
 _TITLE: Final = "Object-centric directly-follows graph"
 
 
-def draw_ocdfg(nodes: pl.DataFrame, edges: pl.DataFrame, *, coverage: float | None = None) -> str:
+def draw_ocdfg(
+    nodes: pl.DataFrame,
+    edges: pl.DataFrame,
+    *,
+    object_types: Collection[str] | None = None,
+    coverage: float | None = None,
+) -> str:
     """Draw an OC-DFG.
 
     Parameters
     ----------
     nodes, edges : DataFrame
         As `gold.ocdfg_nodes` and `gold.ocdfg_edges`.
+    object_types : collection of str, optional
+        Draw these types; by default all.
     coverage : float, optional
-        Draw the most frequent edges until they hold this share of ``total_objects`` (starts and ends likewise), and
-        beyond them what connects every activity drawn with a start and an end of the type. 1 draws all. By default,
-        the greatest share that stays readable.
+        Draw, of each type, the most frequent edges until they hold this share of ``total_objects`` (starts and ends
+        likewise), and what connects them, as `ocelake.mining.ocdfg_filter.filter_ocdfg` does. 1 draws all. By default,
+        the greatest share that stays readable; where none does, that of the busiest types.
 
     Returns
     -------
     str
         An SVG document; the same for the same frames.
+
+    Raises
+    ------
+    OcelakeError
+        As `filter_ocdfg`.
+
+    Examples
+    --------
+    >>> nodes = pl.DataFrame(
+    ...     {
+    ...         "object_type": [None, "order"],
+    ...         "activity": ["place", "place"],
+    ...         "events": [3, 3],
+    ...         "start_objects": [None, 3],
+    ...         "end_objects": [None, 3],
+    ...     }
+    ... )
+    >>> edges = pl.DataFrame(
+    ...     schema={
+    ...         "object_type": str,
+    ...         "source": str,
+    ...         "target": str,
+    ...         "total_objects": int,
+    ...         "duration_mean": float,
+    ...     }
+    ... )
+    >>> draw_ocdfg(nodes, edges).count("<svg")
+    1
     """
     arcs = arcs_of(nodes, edges)
-    if coverage is not None:
-        shown = cover(arcs, coverage)
+    if coverage is None:
+        kept = _readable(nodes, edges, object_types)
     else:
-        options = (cover(arcs, share) for share in _COVERAGES)
-        shown = next((kept for kept in options if len(kept) <= _READABLE), cover(arcs, _COVERAGES[-1]))
+        kept = filter_ocdfg(nodes, edges, object_types=object_types, coverage=coverage)
+    shown = arcs_of(*kept)
     events = dict(
-        nodes.filter(pl.col("object_type").is_null()).select("activity", "events").sort("activity").iter_rows()
+        kept[0].filter(pl.col("object_type").is_null()).select("activity", "events").sort("activity").iter_rows()
     )
-    touched = {name for arc in shown for name in (arc.source, arc.target) if name is not None}
-    activities = [name for name in events if len(shown) == len(arcs) or name in touched]
+    every = nodes.filter(pl.col("object_type").is_null())["activity"].n_unique()
     styles = line_styles(sorted({arc.object_type for arc in arcs}))
-    size, graph = _picture({name: events[name] for name in activities}, shown, styles)
-    return _page(size, graph, arcs, shown, styles, (len(activities), len(events)))
+    size, graph = _picture(events, shown, styles)
+    return _page(size, graph, arcs, shown, styles, (len(events), every))
+
+
+def _readable(
+    nodes: pl.DataFrame, edges: pl.DataFrame, object_types: Collection[str] | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Keep as much as a picture holds: less coverage first, then fewer types, those with the most objects on edges."""
+    for share in _COVERAGES:
+        kept = filter_ocdfg(nodes, edges, object_types=object_types, coverage=share)
+        if _is_readable(*kept):
+            return kept
+    busiest = (
+        kept[1].group_by("object_type").agg(pl.col("total_objects").sum()).sort(-pl.col("total_objects"), "object_type")
+    )["object_type"].to_list()
+    for number in range(len(busiest) - 1, 0, -1):
+        fewer = filter_ocdfg(*kept, object_types=busiest[:number])
+        if _is_readable(*fewer) or number == 1:
+            return fewer
+    return kept
+
+
+def _is_readable(nodes: pl.DataFrame, edges: pl.DataFrame) -> bool:
+    return len(arcs_of(nodes, edges)) <= max(_READABLE, _PER_ACTIVITY * nodes["activity"].n_unique())
 
 
 @dataclass(frozen=True, slots=True)

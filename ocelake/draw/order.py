@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
-from ocelake.draw.coverage import Arc
+from ocelake.draw.arcs import Arc
 
 __all__ = ["process_order"]
 
