@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["AcceptingNet", "Cardinality", "Marking", "Ocpn", "Transition"]
+__all__ = ["AcceptingNet", "Cardinality", "Marking", "Ocpn", "Transition", "canonical", "canonical_net"]
 
 Marking: TypeAlias = tuple[int, ...]
 """Tokens by place, in the order of `AcceptingNet.places`."""
@@ -81,7 +81,8 @@ class Cardinality:
     Attributes
     ----------
     variable : bool
-        Whether the arcs between the activity and the type's places are variable; else each event has exactly one.
+        Whether the arcs between the activity and the type's places are variable; else one firing takes exactly one (by
+        the strict rule of `ocelake.mining.ocpn.discover_ocpn`, each event then has exactly one).
     minimum, maximum : int
         Fewest and most, as seen.
     """
@@ -107,3 +108,43 @@ class Ocpn:
 
     nets: tuple[AcceptingNet, ...]
     cardinalities: Mapping[tuple[str, str], Cardinality]
+
+
+def canonical_net(net: AcceptingNet) -> AcceptingNet:
+    """Put places and transitions into the order of their names.
+
+    Examples
+    --------
+    >>> pay = Transition("t1", "pay", inputs=(0,), outputs=(1,))
+    >>> canonical_net(AcceptingNet("order", ("source", "sink"), (pay,), initial=(1, 0), final=(0, 1))).places
+    ('sink', 'source')
+    """
+    order = sorted(range(len(net.places)), key=net.places.__getitem__)
+    position = {place: n for n, place in enumerate(order)}
+
+    def moved(places: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(position[place] for place in places))
+
+    return AcceptingNet(
+        net.object_type,
+        tuple(net.places[place] for place in order),
+        tuple(
+            Transition(transition.name, transition.label, moved(transition.inputs), moved(transition.outputs))
+            for transition in sorted(net.transitions, key=lambda transition: transition.name)
+        ),
+        initial=tuple(net.initial[place] for place in order),
+        final=tuple(net.final[place] for place in order),
+    )
+
+
+def canonical(ocpn: Ocpn) -> Ocpn:
+    """Put nets into the order of their types, their places and transitions and the cardinalities into that of names.
+
+    Examples
+    --------
+    >>> ocpn = Ocpn((), {("order", "pay"): Cardinality(False, 1, 1), ("item", "pay"): Cardinality(True, 1, 3)})
+    >>> [object_type for object_type, _ in canonical(ocpn).cardinalities]
+    ['item', 'order']
+    """
+    nets = sorted(map(canonical_net, ocpn.nets), key=lambda net: net.object_type)
+    return Ocpn(tuple(nets), dict(sorted(ocpn.cardinalities.items())))
