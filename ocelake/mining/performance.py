@@ -1,0 +1,286 @@
+"""Performance of an object-centric process: how long each event comes after its predecessors, and why.
+
+With T the times of an event's predecessors (the event before, of each of its objects), at time t, and T(k) those over
+objects of type k: sojourn = t - max T, synchronization = max T - min T, flow = t - min T; pooling(k) = max T(k) -
+min T(k), lagging(k) = max T(k) - min of T over the other types (0 where negative, null without other types),
+readiness(k) = min T(k) - min T. An event without predecessors has none of them.
+
+References
+----------
+Park, Adams, van der Aalst: OPerA: Object-Centric Performance Analysis (ER 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from ocelake.mining.bottlenecks import bottlenecks
+from ocelake.mining.lifecycle import INSTANCE, Work, edge_work, find_work, work_times
+from ocelake.mining.ocdfg import edge_durations, in_seconds
+from ocelake.mining.predecessors import Predecessors, find_predecessors
+from ocelake.mining.resources import event_resources, handovers, resource_attributes, resources
+from ocelake.mining.times import in_order, instants, to_seconds
+from ocelake.mining.traces import Traces
+from ocelake.settings import MiningSettings
+
+__all__ = [
+    "activity_performance",
+    "attribute_names",
+    "event_performance",
+    "event_times",
+    "performance_tables",
+    "type_times",
+]
+
+_LATEST = np.iinfo(np.int32).max
+
+
+def attribute_names(settings: MiningSettings) -> tuple[str, ...]:
+    """Give the event attributes that performance is computed from.
+
+    Examples
+    --------
+    >>> attribute_names(MiningSettings(resource="clerk", start="begun"))
+    ('clerk', 'begun', 'lifecycle:transition', 'concept:instance')
+    """
+    start = () if settings.start is None else (settings.start,)
+    return (*resource_attributes(settings), *start, settings.lifecycle, INSTANCE)
+
+
+def performance_tables(
+    traces: Traces, tables: Mapping[str, pl.DataFrame], settings: MiningSettings
+) -> dict[str, pl.DataFrame]:
+    """Compute all tables of performance.
+
+    Parameters
+    ----------
+    traces : Traces
+        Of the whole log.
+    tables : mapping of str to DataFrame
+        ``ocel.event_attributes`` (the rows of `attribute_names` at least) of the log.
+    settings : MiningSettings
+        Where resources and the starts of work are to be found.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        `gold.event_performance`, `gold.activity_performance`, `gold.edge_performance`, `gold.work_times`,
+        `gold.resources`, `gold.handovers`, `gold.bottlenecks`, without ``log_id``, sorted.
+
+    Raises
+    ------
+    OcelakeError
+        Where the settings name a resource attribute, resource type or start attribute that the log does not have.
+
+    Examples
+    --------
+    >>> from ocelake.mining.traces import encode
+    >>> from ocelake.tables import TABLES
+    >>> silver = {name: pl.DataFrame(schema=TABLES[name].schema) for name in ("ocel.event_objects", "ocel.event_attributes")}
+    >>> sorted(performance_tables(encode(silver["ocel.event_objects"]), silver, MiningSettings()))[:2]
+    ['gold.activity_performance', 'gold.bottlenecks']
+    """
+    attributes = tables["ocel.event_attributes"]
+    predecessors = find_predecessors(traces)
+    work = find_work(traces, attributes, start=settings.start, lifecycle=settings.lifecycle)
+    done_by = event_resources(traces, attributes, settings)
+    return {
+        "gold.event_performance": event_performance(traces, predecessors),
+        "gold.activity_performance": activity_performance(traces, predecessors, work),
+        "gold.edge_performance": edge_work(traces, work),
+        "gold.work_times": work_times(traces, work),
+        "gold.resources": resources(traces, done_by, work),
+        "gold.handovers": handovers(traces, done_by),
+        "gold.bottlenecks": bottlenecks(traces, predecessors, work),
+    }
+
+
+def event_times(traces: Traces, predecessors: Predecessors) -> pl.DataFrame:
+    """Measure every event that has predecessors, over all object types.
+
+    Returns
+    -------
+    DataFrame
+        event (int32: rank, ascending); sojourn, synchronization, flow (int64: microseconds).
+
+    See Also
+    --------
+    event_performance : the same with names, for all events.
+    type_times : the measures per object type.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> relations = pl.DataFrame(
+    ...     {
+    ...         "event_id": ["e1", "e2", "e3", "e3"],
+    ...         "object_id": ["o1", "i1", "o1", "i1"],
+    ...         "activity": ["place", "pick", "send", "send"],
+    ...         "object_type": ["orders", "items", "orders", "items"],
+    ...         "time": [datetime(2024, 1, 1, 0, 0, second) for second in (0, 3, 5, 5)],
+    ...         "sequence": 0,
+    ...     }
+    ... )
+    >>> traces = encode(relations)
+    >>> event_times(traces, find_predecessors(traces)).row(0)
+    (2, 2000000, 3000000, 5000000)
+    """
+    time = traces.event_time
+    own, first, last = (time[rank] for rank in (predecessors.event, predecessors.earliest, predecessors.latest))
+    return pl.DataFrame(
+        {"event": predecessors.event, "sojourn": own - last, "synchronization": last - first, "flow": own - first}
+    )
+
+
+def type_times(traces: Traces, predecessors: Predecessors) -> pl.DataFrame:
+    """Measure every event that has predecessors, over each object type that it has predecessors of.
+
+    Returns
+    -------
+    DataFrame
+        event (int32: rank), object_type (int32: code), both ascending; pooling, lagging (null without predecessors of
+        other types), readiness (int64: microseconds).
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> relations = pl.DataFrame(
+    ...     {
+    ...         "event_id": ["e1", "e2", "e3", "e3"],
+    ...         "object_id": ["o1", "i1", "o1", "i1"],
+    ...         "activity": ["place", "pick", "send", "send"],
+    ...         "object_type": ["orders", "items", "orders", "items"],
+    ...         "time": [datetime(2024, 1, 1, 0, 0, second) for second in (0, 3, 5, 5)],
+    ...         "sequence": 0,
+    ...     }
+    ... )
+    >>> traces = encode(relations)
+    >>> type_times(traces, find_predecessors(traces)).rows()
+    [(2, 0, 0, 3000000, 3000000), (2, 1, 0, 0, 0)]
+    """
+    split, kind = predecessors.by_type(traces)
+    if not len(split.event):
+        measures = dict.fromkeys(("pooling", "lagging", "readiness"), pl.Int64)
+        return pl.DataFrame(schema={"event": pl.Int32, "object_type": pl.Int32, **measures})
+    # Ranks are in the order of time, so that the least and greatest of times are those of ranks.
+    earliest, latest = split.earliest, split.latest
+    starts = np.flatnonzero(np.diff(split.event, prepend=-1))
+    types = np.diff(starts, append=len(kind))
+    first = np.minimum.reduceat(earliest, starts)
+    is_first = earliest == np.repeat(first, types)
+    second = np.minimum.reduceat(np.where(is_first, _LATEST, earliest), starts)
+    shared = np.add.reduceat(is_first, starts, dtype=np.int32) > 1
+    second[shared] = first[shared]
+    first, second, alone = (np.repeat(of_event, types) for of_event in (first, second, types == 1))
+    others = np.where(is_first, second, first)
+    others[alone] = earliest[alone]
+    time = traces.event_time
+    lagging = pl.Series(np.maximum(time[latest] - time[others], 0))
+    lagging = lagging.set(pl.Series(alone), None)
+    return pl.DataFrame(
+        {
+            "event": split.event,
+            "object_type": kind,
+            "pooling": time[latest] - time[earliest],
+            "lagging": lagging,
+            "readiness": time[earliest] - time[first],
+        }
+    )
+
+
+def event_performance(traces: Traces, predecessors: Predecessors) -> pl.DataFrame:
+    """Measure all events, as `gold.event_performance`.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> relations = pl.DataFrame(
+    ...     {
+    ...         "event_id": ["e1", "e2", "e3", "e3"],
+    ...         "object_id": ["o1", "i1", "o1", "i1"],
+    ...         "activity": ["place", "pick", "send", "send"],
+    ...         "object_type": ["orders", "items", "orders", "items"],
+    ...         "time": [datetime(2024, 1, 1, 0, 0, second) for second in (0, 3, 5, 5)],
+    ...         "sequence": 0,
+    ...     }
+    ... )
+    >>> traces = encode(relations)
+    >>> found = event_performance(traces, find_predecessors(traces))
+    >>> found.select("event_id", "sojourn", "synchronization", "lagging_object").rows()
+    [('e1', None, None, None), ('e2', None, None, None), ('e3', 2.0, 3.0, 'i1')]
+    """
+    times = event_times(traces, predecessors)
+    place = np.full(len(traces.event_ids), -1, dtype=np.int32)
+    place[predecessors.event] = np.arange(len(predecessors.event), dtype=np.int32)
+    row = pl.Series(place).replace(-1, None)
+    lagging = pl.Series(predecessors.lagging_object(predecessors.latest))
+    lagging = lagging.set(times["synchronization"] == 0, None)
+    lagging_type = pl.Series(traces.object_type).gather(lagging)
+    return in_order(
+        pl.DataFrame(
+            {
+                "event_id": traces.event_ids,
+                "activity": traces.activities.gather(traces.event_activity),
+                "time": instants(traces.event_time),
+                **{name: to_seconds(times[name]).gather(row) for name in ("sojourn", "synchronization", "flow")},
+                "lagging_type": traces.object_types.gather(lagging_type).gather(row),
+                "lagging_object": traces.object_ids.gather(lagging).gather(row),
+            }
+        )
+    )
+
+
+def activity_performance(traces: Traces, predecessors: Predecessors, work: Work) -> pl.DataFrame:
+    """Describe the distribution of every measure over the events of an activity, as `gold.activity_performance`.
+
+    Quantiles are exact, interpolated linearly.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> from ocelake.tables import TABLES
+    >>> relations = pl.DataFrame(
+    ...     {
+    ...         "event_id": ["e1", "e2"],
+    ...         "object_id": ["o1", "o1"],
+    ...         "activity": ["place", "pay"],
+    ...         "object_type": ["orders", "orders"],
+    ...         "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)],
+    ...         "sequence": 0,
+    ...     }
+    ... )
+    >>> traces = encode(relations)
+    >>> work = find_work(traces, pl.DataFrame(schema=TABLES["ocel.event_attributes"].schema))
+    >>> found = activity_performance(traces, find_predecessors(traces), work)
+    >>> found.filter(measure="sojourn").select("activity", "events", "median").row(0)
+    ('pay', 1, 86400.0)
+    """
+    over_types = pl.lit(None, pl.Int32).alias("object_type")
+    parts = []
+    for times, measures in (
+        (event_times(traces, predecessors).with_columns(over_types), ("sojourn", "synchronization", "flow")),
+        (type_times(traces, predecessors), ("pooling", "lagging", "readiness")),
+        (work.instances.with_columns(over_types), ("waiting", "working")),
+    ):
+        activity = pl.Series("activity", traces.event_activity[times["event"].to_numpy()])
+        for measure in measures:
+            known = times.select(activity, "object_type", pl.col(measure).alias("duration")).drop_nulls("duration")
+            described = known.group_by("activity", "object_type").agg(
+                pl.len().cast(pl.Int64).alias("events"), *edge_durations()
+            )
+            parts.append(described.with_columns(measure=pl.lit(measure)))
+    found = in_seconds(pl.concat(parts))
+    return found.select(
+        traces.activities.gather(found["activity"]).alias("activity"),
+        traces.object_types.gather(found["object_type"]).alias("object_type"),
+        "measure",
+        "events",
+        *(pl.col(f"duration_{name}").alias(name) for name in ("sum", "mean", "min", "median", "p90", "p95", "max")),
+    ).sort("activity", "object_type", "measure")
