@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import polars as pl
 
-from ocelake.mining.executions import connected_executions
+from ocelake.mining.execution_variants import execution_tables
+from ocelake.mining.executions import CONNECTED, find_executions
 from ocelake.mining.ocdfg import activity_nodes, in_seconds, ocdfg
 from ocelake.mining.traces import Traces, encode
 from ocelake.mining.variants import find_variants, object_summaries, trace_variants
+from ocelake.settings import MiningSettings
 from ocelake.tables import TABLES
 
 __all__ = ["mine_log", "tied_share"]
 
+_DEFAULTS: Final = MiningSettings()
 
-def mine_log(tables: Mapping[str, pl.DataFrame], *, quarantined: int, publication_id: str) -> dict[str, pl.DataFrame]:
+
+def mine_log(
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    quarantined: int,
+    publication_id: str,
+    settings: MiningSettings = _DEFAULTS,
+) -> dict[str, pl.DataFrame]:
     """Compute every gold table of one log.
 
     Parameters
@@ -27,6 +38,8 @@ def mine_log(tables: Mapping[str, pl.DataFrame], *, quarantined: int, publicatio
         Rows of the log in `silver.quarantine`.
     publication_id : str
         The silver publication that the tables are of.
+    settings : MiningSettings
+        Which kinds of process executions there are, and when two are of one variant.
 
     Returns
     -------
@@ -39,7 +52,8 @@ def mine_log(tables: Mapping[str, pl.DataFrame], *, quarantined: int, publicatio
     nodes, edges = ocdfg(traces)
     variants = find_variants(traces)
     described = trace_variants(traces, variants)
-    executions = connected_executions(traces)
+    executions = {kind: find_executions(traces, kind) for kind in {CONNECTED, *settings.executions}}
+    stored = [executions[kind] for kind in sorted(set(settings.executions))]
     mined = {
         "gold.ocdfg_nodes": pl.concat([activity_nodes(events), nodes], how="diagonal"),
         "gold.ocdfg_edges": edges,
@@ -53,10 +67,8 @@ def mine_log(tables: Mapping[str, pl.DataFrame], *, quarantined: int, publicatio
         "gold.object_summaries": object_summaries(traces, variants, described["variant_id"]).with_columns(
             pl.lit(publication_id).alias("publication_id")
         ),
-        "gold.log_summary": _log_summary(tables, traces, quarantined, len(executions.executions)),
-        "ocel.process_executions": executions.executions,
-        "ocel.execution_events": executions.events,
-        "ocel.execution_objects": executions.objects,
+        "gold.log_summary": _log_summary(tables, traces, quarantined, len(executions[CONNECTED].ids)),
+        **execution_tables(traces, stored, equality=settings.execution_equality),
     }
     return {identifier: _as_table(identifier, frame) for identifier, frame in mined.items()}
 

@@ -39,6 +39,16 @@ def find_variants(traces: Traces) -> Variants:
 
     A positional hash proposes the groups; each is then confirmed step by step against an example, and what differs
     from it is grouped anew. So the outcome is exact whatever the hash.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> relations = pl.DataFrame(
+    ...     {"event_id": ["e1", "e2", "e3"], "object_id": ["o1", "o1", "o2"], "activity": ["place", "pay", "place"]}
+    ... ).with_columns(object_type=pl.lit("order"), time=pl.lit(datetime(2024, 1, 1)), sequence=0)
+    >>> find_variants(encode(relations)).of_object.tolist()
+    [0, 1]
     """
     return _confirmed(traces, _hashes(traces))
 
@@ -118,6 +128,17 @@ def trace_variants(traces: Traces, variants: Variants) -> pl.DataFrame:
     DataFrame
         object_type, variant_id, activities, objects, and ``duration``: the sum over its objects of last minus first
         event in microseconds (Int128), null for the empty variant.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> relations = pl.DataFrame(
+    ...     {"event_id": ["e1", "e2"], "object_id": ["o", "o"], "time": [datetime(2024, 1, day) for day in (1, 2)]}
+    ... ).with_columns(activity=pl.lit("pay"), object_type=pl.lit("order"), sequence=0)
+    >>> traces = encode(relations)
+    >>> trace_variants(traces, find_variants(traces)).select("activities", "objects", "duration").rows()
+    [(['pay', 'pay'], 1, 86400000000)]
     """
     example = variants.example
     starts, ends = traces.offsets[example], traces.offsets[example + 1]
@@ -151,7 +172,21 @@ def object_summaries(traces: Traces, variants: Variants, variant_ids: pl.Series)
     Returns
     -------
     DataFrame
-        object_type, object_id, variant_id, first_time, last_time, events.
+        object_type, object_id, variant_id, first_time, last_time, cycle_time (from the first event to the last, in
+        seconds) and events; the times are null for an empty trace.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> relations = pl.DataFrame(
+    ...     {"event_id": ["e1", "e2"], "object_id": ["o", "o"], "time": [datetime(2024, 1, day) for day in (1, 2)]}
+    ... ).with_columns(activity=pl.lit("pay"), object_type=pl.lit("order"), sequence=0)
+    >>> traces = encode(relations)
+    >>> variants = find_variants(traces)
+    >>> ids = trace_variants(traces, variants)["variant_id"]
+    >>> object_summaries(traces, variants, ids).select("object_id", "cycle_time", "events").rows()
+    [('o', 86400.0, 2)]
     """
     first, last = _first_last(traces)
     occupied = pl.col("events") > 0
@@ -162,9 +197,10 @@ def object_summaries(traces: Traces, variants: Variants, variant_ids: pl.Series)
             "variant_id": variant_ids.gather(variants.of_object),
             "first_time": pl.Series(first).cast(_MICROSECONDS),
             "last_time": pl.Series(last).cast(_MICROSECONDS),
+            "cycle_time": (last - first) / 1_000_000,
             "events": traces.lengths,
         }
-    ).with_columns(pl.when(occupied).then("first_time"), pl.when(occupied).then("last_time"))
+    ).with_columns(pl.when(occupied).then(pl.col(name)) for name in ("first_time", "last_time", "cycle_time"))
 
 
 def _first_last(traces: Traces) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -17,11 +17,14 @@ from ocelake.tables.spec import (
     TableSpec,
     count,
     instant,
+    number,
     seconds,
     text,
 )
 
 __all__ = ["SPECS"]
+
+_KIND: Final = text("kind", "connected, or leading: and the object type.", required=True)
 
 SPECS: Final = (
     TableSpec(
@@ -92,6 +95,7 @@ SPECS: Final = (
             text("variant_id", "The trace variant.", required=True),
             instant("first_time", "Its first event; null for an empty trace."),
             instant("last_time", "Its last event; null for an empty trace."),
+            seconds("cycle_time", "From its first event to its last; null for an empty trace"),
             count("events", "Distinct events.", required=True),
             text("publication_id", "The silver publication that the summary was computed from.", required=True),
         ),
@@ -125,20 +129,54 @@ SPECS: Final = (
         sort=("log_id",),
     ),
     TableSpec(
+        "gold",
+        "execution_variants",
+        "gold",
+        "Process executions of a kind that are the same up to the identity of events and objects.",
+        (
+            LOG,
+            _KIND,
+            text("variant_id", "Invariant hash of the labelled graph; numbered where graphs share it.", required=True),
+            count("executions", "Executions of this variant.", required=True),
+            number("share", "Of the kind's executions.", required=True),
+            count("events", "Events of the example.", required=True),
+            count("objects", "Objects of the example.", required=True),
+            text("example", "The least execution_id of this variant.", required=True),
+            seconds("duration_mean", "Mean over executions of last minus first event"),
+            seconds("duration_min", "Least over executions of last minus first event"),
+            seconds("duration_median", "Median over executions of last minus first event"),
+            seconds("duration_max", "Greatest over executions of last minus first event"),
+            Column("activities", pl.List(pl.String), "Of the example's first 400 events, in order.", True),
+            Column(
+                "lanes",
+                pl.List(pl.Struct({"object_type": pl.String, "events": pl.List(pl.Int64)})),
+                "The example's first 100 objects in the order of their first events, each with its type and the "
+                "positions of its events in `activities`.",
+                True,
+            ),
+        ),
+        key=("log_id", "kind", "variant_id"),
+        sort=("kind", "executions", "variant_id"),
+    ),
+    TableSpec(
         "ocel",
         "process_executions",
         "gold",
         "One process execution.",
         (
             LOG,
+            _KIND,
             text(
-                "execution_id", "The least object id in it; `event:` and the event id where it has none.", required=True
+                "execution_id",
+                "The least object id in it, `event:` and the event id where it has none; the leading object's id.",
+                required=True,
             ),
-            text("kind", "connected, or leading:TYPE.", required=True),
+            text("variant_id", "Its variant (`gold.execution_variants`); null where not computed."),
             count("events", "Events in it.", required=True),
             count("objects", "Objects in it.", required=True),
             instant("first_time", "Its first event; null without events."),
             instant("last_time", "Its last event; null without events."),
+            seconds("cycle_time", "From its first event to its last; null without events"),
         ),
         key=("log_id", "kind", "execution_id"),
         sort=("kind", "execution_id"),
@@ -148,17 +186,17 @@ SPECS: Final = (
         "execution_events",
         "gold",
         "One event of a process execution.",
-        (LOG, text("execution_id", "The execution.", required=True), EVENT),
-        key=("log_id", "execution_id", "event_id"),
-        sort=("execution_id", "event_id"),
+        (LOG, _KIND, text("execution_id", "The execution.", required=True), EVENT),
+        key=("log_id", "kind", "execution_id", "event_id"),
+        sort=("kind", "execution_id", "event_id"),
     ),
     TableSpec(
         "ocel",
         "execution_objects",
         "gold",
         "One object of a process execution.",
-        (LOG, text("execution_id", "The execution.", required=True), OBJECT, OBJECT_TYPE),
-        key=("log_id", "execution_id", "object_id"),
-        sort=("execution_id", "object_id"),
+        (LOG, _KIND, text("execution_id", "The execution.", required=True), OBJECT, OBJECT_TYPE),
+        key=("log_id", "kind", "execution_id", "object_id"),
+        sort=("kind", "execution_id", "object_id"),
     ),
 )
