@@ -60,6 +60,43 @@ _MODEL_SPECS: Final[tuple[TableSpec, ...]] = (
     ),
 )
 
-_RULE_SPECS: Final[tuple[TableSpec, ...]] = ()
+_RULE_SPECS: Final[tuple[TableSpec, ...]] = (
+    TableSpec(
+        "gold",
+        "rule_results",
+        "conformance",
+        "How one rule of the log's `rules.yaml` is kept.",
+        (
+            LOG,
+            text("rule", "The rule's name.", required=True),
+            text("description", "What it asks, for a person.", required=True),
+            text("severity", "What its failure is: error or warning.", required=True),
+            count("candidates", "Events or objects that it is about; null where there is a problem, as all below."),
+            count("violations", "Candidates that violate it."),
+            count("pending", "Candidates that are not as asked, but have time to become so after the last event."),
+            number("share", "Of violations among candidates; null without candidates."),
+            Column("passed", pl.Boolean, "Whether the share is within the rule's tolerance."),
+            text("problem", "Why it could not be checked: what it names that the log does not have."),
+        ),
+        key=("log_id", "rule"),
+        sort=("rule",),
+    ),
+    TableSpec(
+        "gold",
+        "rule_violations",
+        "conformance",
+        "One candidate that violates a rule.",
+        (
+            LOG,
+            text("rule", "The rule's name.", required=True),
+            count("violation", "Its number, from 1, in the order of the events or objects.", required=True),
+            Column("event_ids", pl.List(pl.String), "The candidate if it is an event, then those that show it.", True),
+            Column("object_ids", pl.List(pl.String), "The candidate if it is an object, then those concerned.", True),
+            text("detail", "What is wrong.", required=True),
+        ),
+        key=("log_id", "rule", "violation"),
+        sort=("rule", "violation"),
+    ),
+)
 
 SPECS: Final[tuple[TableSpec, ...]] = (*_MODEL_SPECS, *_RULE_SPECS)
