@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ocelake", deadline=None)  # a busy machine is no defect
+settings.load_profile("ocelake")
 
 
 def data_folder() -> Path | None:

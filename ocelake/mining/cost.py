@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ocelake.mining.traces import Traces
 from ocelake.mining.variants import Variants
 from ocelake.settings import FileSettings
-from ocelake.tables import TABLES
+from ocelake.tables import as_table
 
 __all__ = ["AttributeCost", "CostModel", "Rate", "cost_tables", "event_costs", "object_costs", "savings"]
 
@@ -220,7 +220,7 @@ def object_costs(
     event, thing = traces.step_event[chosen], traces.step_object[chosen]
     shares = np.bincount(event, minlength=len(costs))
     part = np.divide(costs, shares, out=np.zeros_like(costs), where=shares > 0)
-    borne = np.bincount(thing, weights=part[event], minlength=len(traces.object_ids))
+    borne = np.bincount(thing, weights=part[event], minlength=len(traces.object_ids)).astype(np.float64)
     return borne, float(costs[shares == 0].sum())
 
 
@@ -308,7 +308,7 @@ def cost_tables(
         ``gold.savings`` and ``gold.cost_summary``.
     """
     if not model.stated:
-        return {name: _schema(name).to_frame() for name in _TABLES}
+        return {name: as_table(name) for name in _TABLES}
     events = event_costs(traces, model, hours=hours, resources=resources, attributes=attributes)
     borne, left = object_costs(traces, events["cost"].to_numpy(), model.bearers)
     bears = traces.object_types.is_in(list(model.bearers)) if model.bearers else None
@@ -357,7 +357,7 @@ def cost_tables(
         "gold.savings": savings(by_variant, model),
         "gold.cost_summary": summary,
     }
-    return {name: _as_table(name, frame) for name, frame in frames.items()}
+    return {name: as_table(name, frame) for name, frame in frames.items()}
 
 
 _TABLES: Final = (
@@ -377,14 +377,3 @@ def _assumption(model: CostModel) -> str:
         f"An hour of an event is its {hours}; where that is not known it costs nothing. An event's cost is borne by "
         f"its {bearers} in equal parts."
     )
-
-
-def _schema(identifier: str) -> pl.Schema:
-    spec = TABLES[identifier]
-    return pl.Schema({name: dtype for name, dtype in spec.schema.items() if name not in spec.partition})
-
-
-def _as_table(identifier: str, frame: pl.DataFrame) -> pl.DataFrame:
-    spec = TABLES[identifier]
-    columns = [pl.col(name).cast(dtype) for name, dtype in _schema(identifier).items()]
-    return frame.select(columns).sort([name for name in spec.sort if name not in spec.partition] or frame.columns[:1])

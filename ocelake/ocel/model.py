@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ocelake.tables import TABLES
+from ocelake.tables import frame_schema
 
 if TYPE_CHECKING:
     import pm4py
 
 __all__ = ["Ocel", "frame_schema"]
-
-
-@cache
-def frame_schema(identifier: str) -> pl.Schema:
-    """Give the schema of one table's rows within one log: without ``log_id`` and ``bucket``.
-
-    Parameters
-    ----------
-    identifier : str
-        As in `ocelake.tables.TABLES`, such as ``"ocel.events"``.
-    """
-    spec = TABLES[identifier]
-    return pl.Schema({name: dtype for name, dtype in spec.schema.items() if name not in spec.partition})
 
 
 def _empty(name: str) -> Any:

@@ -14,7 +14,10 @@ Examples
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
+
+import polars as pl
 
 from ocelake.tables import bronze, change, conformance, cost, models, performance, process, relations, silver
 from ocelake.tables.spec import (
@@ -43,6 +46,8 @@ __all__ = [
     "Column",
     "Layer",
     "TableSpec",
+    "as_table",
+    "frame_schema",
     "layer_tables",
 ]
 
@@ -50,6 +55,29 @@ _MODULES: Final = (bronze, silver, process, performance, relations, change, mode
 
 TABLES: Final[Mapping[str, TableSpec]] = {spec.identifier: spec for module in _MODULES for spec in module.SPECS}
 """Every table, by identifier, in the order in which a log fills them."""
+
+
+@cache
+def frame_schema(identifier: str) -> pl.Schema:
+    """Give the schema of one table's rows within one log: without ``log_id`` and ``bucket``.
+
+    Parameters
+    ----------
+    identifier : str
+        As in `TABLES`, such as ``"ocel.events"``.
+    """
+    spec = TABLES[identifier]
+    return pl.Schema({name: dtype for name, dtype in spec.schema.items() if name not in spec.partition})
+
+
+def as_table(identifier: str, frame: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Give a frame the columns, types and order of rows that a table declares; without a frame, no rows."""
+    schema, spec = frame_schema(identifier), TABLES[identifier]
+    if frame is None:
+        return schema.to_frame()
+    order = [name for name in spec.sort if name not in spec.partition]
+    ordered = frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    return ordered.sort(order) if order else ordered
 
 
 def layer_tables(layer: Layer) -> tuple[TableSpec, ...]:
