@@ -330,7 +330,8 @@ def ragged(starts: Positions, sizes: Positions) -> Positions:
     [10, 11, 3, 4, 5]
     """
     ends = np.cumsum(sizes)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
+    positions: Positions = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
+    return positions
 
 
 def _slices(sizes: Positions) -> Iterator[slice]:

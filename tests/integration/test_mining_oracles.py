@@ -152,7 +152,7 @@ def test_connected_executions_are_those_of_networkx(mined: tuple[Ocel, dict[str,
     )
     ours: dict[str, set[tuple[str, str]]] = {}
     for letter, table in (("e", "execution_events"), ("o", "execution_objects")):
-        for execution, member, *_ in tables[f"ocel.{table}"].iter_rows():
+        for _, execution, member, *_ in tables[f"ocel.{table}"].iter_rows():
             ours.setdefault(execution, set()).add((letter, member))
     assert {frozenset(members) for members in ours.values()} == {
         frozenset(component) for component in nx.connected_components(graph)
