@@ -6,6 +6,9 @@ apart. Each part is put down to the edge over which the last object arrived (its
 that couples shared by several objects, and objects that were there earlier, count once. A part's delay is what it takes
 beyond the fastest quarter of its kind on its edge: what the process can do, as it has shown, is the yardstick.
 
+An object of a permanent type (a customer, a product, a machine) is used by one case after the other: the time since its
+last event is no delay. Such types are left out, see `permanent_types`.
+
 References
 ----------
 Park, Adams, van der Aalst: OPerA: Object-Centric Performance Analysis (ER 2022): the parts.
@@ -18,6 +21,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ocelake.mining.lifecycle import Work
@@ -25,9 +29,11 @@ from ocelake.mining.predecessors import Predecessors
 from ocelake.mining.times import to_seconds
 from ocelake.mining.traces import Traces
 
-__all__ = ["bottlenecks", "spoken"]
+__all__ = ["bottlenecks", "permanent_types", "spoken"]
 
 _FASTEST: Final = 0.25
+_LONG: Final = 0.25
+_MOST: Final = 0.5
 
 _REASONS: Final = {
     "synchronization": "'{activity}' waits on average {mean} for the last of its objects, of type '{object_type}' from "
@@ -38,8 +44,7 @@ _REASONS: Final = {
     "({typical} or less in the fastest quarter)",
     "sojourn": "'{activity}' comes on average {mean} after '{source}' of '{object_type}' "
     "({typical} or less in the fastest quarter)",
-    "activity": "'{activity}' comes on average {mean} after the first of its objects is ready, {late} of it beyond what "
-    "its fastest quarters need",
+    "activity": "'{activity}' comes on average {mean} after the first of its objects is ready, {late} of it delay",
 }
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _CODES: Final = ("object_type", "source", "activity")
@@ -56,6 +61,50 @@ def spoken(duration: float) -> str:
     size, unit = next((unit for unit in _UNITS if duration >= unit[0]), _UNITS[-1])
     number = duration / size
     return f"{number:.0f} {unit}" if number >= 100 or number == round(number) else f"{number:.2g} {unit}"
+
+
+def permanent_types(traces: Traces) -> npt.NDArray[np.bool_]:
+    """Tell the object types whose objects are not made by the process and do not end with it, such as customers.
+
+    That is a type most of whose steps belong to objects that start over (their first activity comes again, after
+    another one), and whose objects live, on average over the steps, through more than a quarter of the log's time. Both
+    are needed: rework starts over too, and in a short log orders live long. Where that leaves no type with a
+    predecessor, no type is permanent.
+
+    Returns
+    -------
+    bool array, one per object type
+
+    Examples
+    --------
+    >>> from ocelake.mining.traces import encode
+    >>> from ocelake.ocel.generate import generate
+    >>> log = generate(2_000, seed=1)
+    >>> traces = encode(log.event_objects, log.objects, log.events)
+    >>> traces.object_types.filter(pl.Series(permanent_types(traces))).to_list()
+    ['customers', 'employees', 'products']
+    """
+    types = len(traces.object_types)
+    occupied = np.flatnonzero(traces.lengths)
+    if not len(occupied):
+        return np.zeros(types, dtype=bool)
+    first, last = traces.offsets[occupied], traces.offsets[occupied + 1] - 1
+    time = traces.event_time
+    life = (time[traces.step_event[last]] - time[traces.step_event[first]]).astype(np.float64)
+    span = time[traces.step_event].max() - time[traces.step_event].min()
+    steps = traces.lengths[occupied]
+    again = traces.step_activity == np.repeat(traces.step_activity[first], steps)
+    again[1:] &= traces.step_activity[1:] != traces.step_activity[:-1]
+    again[first] = False
+    restarted = np.logical_or.reduceat(again, first)
+
+    kind = traces.object_type[occupied]
+    total = np.maximum(np.bincount(kind, steps, types), 1)
+    permanent: npt.NDArray[np.bool_] = (np.bincount(kind, steps * restarted, types) / total > _MOST) & (
+        np.bincount(kind, steps * life, types) / total > _LONG * span
+    )
+    flowing = np.bincount(kind, steps > 1, types) > 0
+    return permanent if (flowing & ~permanent).any() else np.zeros(types, dtype=bool)
 
 
 def bottlenecks(traces: Traces, predecessors: Predecessors, work: Work) -> pl.DataFrame:
@@ -94,11 +143,10 @@ def bottlenecks(traces: Traces, predecessors: Predecessors, work: Work) -> pl.Da
     ... )
     >>> traces = encode(relations)
     >>> work = find_work(traces, pl.DataFrame(schema=TABLES["ocel.event_attributes"].schema))
-    >>> for reason in bottlenecks(traces, find_predecessors(traces), work)["reason"]:
-    ...     print(reason)
-    'pay' comes on average 2.6 h after the first of its objects is ready, 1.6 h of it beyond what its fastest quarters need; 100% of all delay.
+    >>> print(bottlenecks(traces, find_predecessors(traces), work)["reason"][1])
     'pay' comes on average 2.6 h after 'place' of 'orders' (1 h or less in the fastest quarter); 100% of all delay.
     """
+    predecessors = predecessors.of_types(traces, ~permanent_types(traces))
     parts = _parts(traces, predecessors, work)
     key = ("kind", *_CODES)
     yardstick = pl.col("duration").quantile(_FASTEST, "linear")

@@ -172,7 +172,7 @@ def find_work(
     found = found.with_columns(pl.Series("working", working, pl.Int64)).filter(pl.col("working") >= 0)
     if found.is_empty():
         return Work(starts, pl.DataFrame(schema=_SCHEMA))
-    ready = _completed_before(find_predecessors(traces, starts if starts.any() else None), traces)
+    ready = _completed_before(find_predecessors(traces, starts), traces)
     begun = found["start_event"].fill_null(found["event"]).to_numpy()
     since = found["start"].to_numpy() - ready[begun].clip(max=found["start"].to_numpy())
     waiting = pl.Series("waiting", np.where(ready[begun] == _NEVER, _NEVER, since)).replace(_NEVER, None)
@@ -228,25 +228,23 @@ def edge_work(traces: Traces, work: Work) -> pl.DataFrame:
     """
     worked = np.full(len(traces.event_ids), -1)
     worked[work.instances["event"].to_numpy()] = work.instances["working"].to_numpy()
-    before = find_predecessors(traces, work.starts if work.starts.any() else None)
-    event = before.event[before.owner]
-    known = worked[event] >= 0
-    event, source = event[known], before.predecessor[known]
-    duration = traces.event_time[event] - traces.event_time[source]
-    working = np.minimum(worked[event], duration)
-    couples = pl.DataFrame(
-        {
-            "kind": traces.object_type[before.object[known]],
-            "source": source,
-            "event": event,
-            "waiting": duration - working,
-            "working": working,
-        }
-    ).unique(["kind", "source", "event"])
+    if work.instances.is_empty():
+        kind = source = target = np.empty(0, dtype=np.int32)
+    else:
+        kind, source, target = find_predecessors(traces, work.starts).couples(traces)
+    known = worked[target] >= 0
+    kind, source, target = kind[known], source[known], target[known]
+    duration = traces.event_time[target] - traces.event_time[source]
+    working = np.minimum(worked[target], duration)
     edges = (
-        couples.with_columns(
-            source=pl.Series(traces.event_activity[couples["source"].to_numpy()]),
-            target=pl.Series(traces.event_activity[couples["event"].to_numpy()]),
+        pl.DataFrame(
+            {
+                "kind": kind,
+                "source": traces.event_activity[source],
+                "target": traces.event_activity[target],
+                "waiting": duration - working,
+                "working": working,
+            }
         )
         .group_by("kind", "source", "target")
         .agg(pl.len().cast(pl.Int64).alias("event_couples"), pl.col("waiting", "working").cast(pl.Int128).sum())

@@ -79,7 +79,8 @@ def performance_tables(
     --------
     >>> from ocelake.mining.traces import encode
     >>> from ocelake.tables import TABLES
-    >>> silver = {name: pl.DataFrame(schema=TABLES[name].schema) for name in ("ocel.event_objects", "ocel.event_attributes")}
+    >>> names = ("ocel.event_objects", "ocel.event_attributes")
+    >>> silver = {name: pl.DataFrame(schema=TABLES[name].schema) for name in names}
     >>> sorted(performance_tables(encode(silver["ocel.event_objects"]), silver, MiningSettings()))[:2]
     ['gold.activity_performance', 'gold.bottlenecks']
     """
@@ -93,7 +94,7 @@ def performance_tables(
         "gold.edge_performance": edge_work(traces, work),
         "gold.work_times": work_times(traces, work),
         "gold.resources": resources(traces, done_by, work),
-        "gold.handovers": handovers(traces, done_by),
+        "gold.handovers": handovers(traces, predecessors, done_by),
         "gold.bottlenecks": bottlenecks(traces, predecessors, work),
     }
 
@@ -262,24 +263,26 @@ def activity_performance(traces: Traces, predecessors: Predecessors, work: Work)
     >>> found.filter(measure="sojourn").select("activity", "events", "median").row(0)
     ('pay', 1, 86400.0)
     """
-    over_types = pl.lit(None, pl.Int32).alias("object_type")
+    types = len(traces.object_types) + 1
+    over_types = pl.lit(types - 1, pl.Int32).alias("object_type")
     parts = []
     for times, measures in (
         (event_times(traces, predecessors).with_columns(over_types), ("sojourn", "synchronization", "flow")),
         (type_times(traces, predecessors), ("pooling", "lagging", "readiness")),
         (work.instances.with_columns(over_types), ("waiting", "working")),
     ):
-        activity = pl.Series("activity", traces.event_activity[times["event"].to_numpy()])
+        activity = traces.event_activity[times["event"].to_numpy()].astype(np.int64)
+        # One number as the key, as grouping by two takes longer.
+        node = pl.Series("node", activity * types + times["object_type"].to_numpy())
         for measure in measures:
-            known = times.select(activity, "object_type", pl.col(measure).alias("duration")).drop_nulls("duration")
-            described = known.group_by("activity", "object_type").agg(
-                pl.len().cast(pl.Int64).alias("events"), *edge_durations()
-            )
+            known = times.select(node, pl.col(measure).alias("duration")).drop_nulls("duration")
+            described = known.group_by("node").agg(pl.len().cast(pl.Int64).alias("events"), *edge_durations())
             parts.append(described.with_columns(measure=pl.lit(measure)))
     found = in_seconds(pl.concat(parts))
+    activity, kind = np.divmod(found["node"].to_numpy(), types)
     return found.select(
-        traces.activities.gather(found["activity"]).alias("activity"),
-        traces.object_types.gather(found["object_type"]).alias("object_type"),
+        traces.activities.gather(activity).alias("activity"),
+        traces.object_types.gather(pl.Series(kind).replace(types - 1, None)).alias("object_type"),
         "measure",
         "events",
         *(pl.col(f"duration_{name}").alias(name) for name in ("sum", "mean", "min", "median", "p90", "p95", "max")),

@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy.sparse import csr_array
 
 from ocelake.mining.traces import Codes, Traces
@@ -75,14 +76,46 @@ class Predecessors:
         first[self.offsets[:-1]] = True
         first[1:] |= kind[1:] != kind[:-1]
         starts = np.flatnonzero(first)
-        positions = np.searchsorted(self.offsets, starts, side="right") - 1
         split = type(self)(
-            event=self.event[positions],
+            event=self.event[self.owner[starts]],
             offsets=np.append(starts, len(kind)),
             object=self.object,
             predecessor=self.predecessor,
         )
         return split, kind[starts]
+
+    def of_types(self, traces: Traces, kept: npt.NDArray[np.bool_]) -> Self:
+        """Leave only the entries over objects of some types; events without any are left out.
+
+        Parameters
+        ----------
+        traces : Traces
+        kept : bool array, one per object type
+        """
+        entries = np.flatnonzero(kept[traces.object_type[self.object]])
+        offsets = np.searchsorted(entries, self.offsets)
+        having = np.flatnonzero(np.diff(offsets))
+        return type(self)(
+            event=self.event[having],
+            offsets=np.append(offsets[having], len(entries)),
+            object=self.object[entries],
+            predecessor=self.predecessor[entries],
+        )
+
+    def couples(self, traces: Traces) -> tuple[Codes, Codes, Codes]:
+        """Give the distinct directly-follows couples of each object type, in no order.
+
+        Returns
+        -------
+        int32 arrays
+            Type code, rank of the first event, rank of the second.
+        """
+        split, kind = self.by_type(traces)
+        key = split.owner.astype(np.int64) << 32 | split.predecessor
+        # Objects of a type mostly come from one event together: their couples stand together.
+        key = pl.Series(key[np.diff(key, prepend=-1) != 0]).unique().to_numpy()
+        position, source = key >> 32, (key & 0xFFFFFFFF).astype(np.int32)
+        return kind[position], source, split.event[position]
 
 
 def find_predecessors(traces: Traces, skipped: npt.NDArray[np.bool_] | None = None) -> Predecessors:

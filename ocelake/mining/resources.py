@@ -18,7 +18,7 @@ import polars as pl
 
 from ocelake.errors import OcelakeError
 from ocelake.mining.lifecycle import Work, event_values
-from ocelake.mining.predecessors import find_predecessors
+from ocelake.mining.predecessors import Predecessors
 from ocelake.mining.times import instants, to_seconds
 from ocelake.mining.traces import Codes, Traces
 from ocelake.settings import MiningSettings
@@ -190,7 +190,7 @@ def resources(traces: Traces, done_by: EventResources, work: Work) -> pl.DataFra
     )
 
 
-def handovers(traces: Traces, done_by: EventResources) -> pl.DataFrame:
+def handovers(traces: Traces, predecessors: Predecessors, done_by: EventResources) -> pl.DataFrame:
     """Count the handovers of work between different resources, as `gold.handovers`.
 
     Per object type, over distinct couples of directly following events; with several resources, each of the first
@@ -199,6 +199,7 @@ def handovers(traces: Traces, done_by: EventResources) -> pl.DataFrame:
     Examples
     --------
     >>> from datetime import datetime
+    >>> from ocelake.mining.predecessors import find_predecessors
     >>> from ocelake.mining.traces import encode
     >>> relations = pl.DataFrame(
     ...     {
@@ -212,26 +213,23 @@ def handovers(traces: Traces, done_by: EventResources) -> pl.DataFrame:
     ... )
     >>> traces = encode(relations)
     >>> found = event_resources(traces, pl.DataFrame(), MiningSettings(resource_type="clerks"))
-    >>> handovers(traces, found).row(0)
+    >>> handovers(traces, find_predecessors(traces), found).row(0)
     ('orders', 'Ann', 'Bob', 1, 86400.0)
     """
-    before = find_predecessors(traces)
     counts = np.diff(done_by.offsets)
-    target, source = before.event[before.owner], before.predecessor
-    kind = traces.object_type[before.object]
-    handed = (counts[source] > 0) & (counts[target] > 0)
     if done_by.object_type is not None:
-        handed &= (traces.object_types == done_by.object_type).to_numpy()[kind] == False  # noqa: E712
-    couples = pl.DataFrame({"kind": kind[handed], "source": source[handed], "target": target[handed]}).unique()
-    source, target = couples["source"].to_numpy(), couples["target"].to_numpy()
+        predecessors = predecessors.of_types(traces, (traces.object_types != done_by.object_type).to_numpy())
+    kind, source, target = predecessors.couples(traces)
+    handed = (counts[source] > 0) & (counts[target] > 0)
+    kind, source, target = kind[handed], source[handed], target[handed]
     pairs = counts[source] * counts[target]
-    couple = np.repeat(np.arange(len(couples)), pairs)
+    couple = np.repeat(np.arange(len(pairs)), pairs)
     turn = np.arange(len(couple)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
     giver, taker = np.divmod(turn, counts[target][couple])
     found = (
         pl.DataFrame(
             {
-                "kind": couples["kind"].to_numpy()[couple],
+                "kind": kind[couple],
                 "giver": done_by.resource[done_by.offsets[source[couple]] + giver],
                 "taker": done_by.resource[done_by.offsets[target[couple]] + taker],
                 "duration": (traces.event_time[target] - traces.event_time[source])[couple],

@@ -147,7 +147,8 @@ SPECS: Final = (
         "bottlenecks",
         "gold",
         "One activity, or one cause of its delay, that is slower than in its fastest quarter. The causes of an "
-        "activity add up to it, and the shares of all activities, or of all causes, to 1.",
+        "activity add up to it, and the shares of all activities, or of all causes, to 1. Permanent objects "
+        "(customers, products, machines) are left out: nobody waits for their last event.",
         (
             LOG,
             text(
