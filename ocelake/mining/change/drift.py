@@ -123,12 +123,8 @@ def _candidates(traces: Traces, variants: Variants, kind: int, window: int | Non
     counts = np.zeros((len(objects) + 1, categories.max() + 1))
     counts[np.arange(1, len(objects) + 1), categories] = 1
     counts = counts.cumsum(axis=0)
-    before, after = counts[positions] - counts[positions - size], counts[positions + size] - counts[positions]
-    both = before + after
-    seen = both > 0
-    statistic = np.divide((before - after) ** 2, both, out=np.zeros_like(both), where=seen).sum(axis=1)
-    freedom = seen.sum(axis=1) - 1
-    p = np.where(freedom > 0, chi2.sf(statistic / _dispersion(statistic, freedom), np.maximum(freedom, 1)), 1.0)
+    statistic, freedom = _homogeneity(counts, positions, size)
+    p = np.where(freedom > 0, chi2.sf(statistic / _dispersion(counts, size), np.maximum(freedom, 1)), 1.0)
     return _Candidates(kind, objects, size, positions, p, np.sqrt(statistic / (2 * size)))
 
 
@@ -142,16 +138,29 @@ def _categories(of_object: npt.NDArray[np.int32], window: int) -> npt.NDArray[np
     return number[inverse]
 
 
-def _dispersion(statistic: npt.NDArray[np.float64], freedom: npt.NDArray[np.int64]) -> float:
+def _homogeneity(
+    counts: npt.NDArray[np.float64], positions: npt.NDArray[np.int64], size: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Compare the ``size`` objects before each position with those after it; give the statistics and their freedom."""
+    before, after = counts[positions] - counts[positions - size], counts[positions + size] - counts[positions]
+    both = before + after
+    seen = both > 0
+    statistic = np.divide((before - after) ** 2, both, out=np.zeros_like(both), where=seen).sum(axis=1)
+    return statistic, seen.sum(axis=1) - 1
+
+
+def _dispersion(counts: npt.NDArray[np.float64], window: int) -> float:
     """Say how many times greater the statistics are than those of independent objects.
 
     Objects that share events (the items of an order) go the same way together, so that fewer draws are made than there
-    are objects. That inflates all candidates alike, a drift only some: the lower quartile tells it (genomic control).
+    are objects. That inflates every comparison, a drift only few of those between neighbouring quarters of a window:
+    the median of these tells it (genomic control).
     """
-    tested = freedom > 0
-    if not tested.any():
-        return 1.0
-    return max(1.0, float(np.quantile(statistic[tested] / chi2.ppf(0.25, freedom[tested]), 0.25)))
+    size = max(window // 4, 1)
+    statistic, freedom = _homogeneity(counts, np.arange(size, len(counts) - size, 2 * size), size)
+    # Where both hold one and the same variant, they do not differ at all.
+    usual = np.where(freedom > 0, chi2.median(np.maximum(freedom, 1)), np.inf)
+    return max(1.0, float(np.median(statistic / usual)))
 
 
 def _peaks(
