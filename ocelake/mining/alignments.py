@@ -2,9 +2,9 @@
 
 An alignment is a firing sequence from the initial to the final marking beside a trace: a step of both (a synchronous
 move), of the trace alone (a log move), of the net alone (a model move, or a silent one). Log moves and model moves cost
-one, the others nothing; of the optimal alignments one with the fewest silent moves is given.
+one, the others nothing. Where token-based replay finds that a sequence fits, its firing sequence is the alignment.
 
-The search goes over pairs of a position in the trace and a marking, cheapest first. From each pair it follows a
+Else the search goes over pairs of a position in the trace and a marking, cheapest first. From each pair it follows a
 stubborn set of moves (see `firing`) that is sought for the next activity: a move that neither leads to this activity
 nor competes with one that does can wait. The orders of what is parallel, which make alignments slow, so are not
 followed. What can be done in a marking for an activity is worked out once for all variants of a type.
@@ -23,6 +23,7 @@ from typing import Final, Literal, TypeAlias
 
 from ocelake.mining.firing import PackedNet, StubbornSets
 from ocelake.mining.petri_nets import AcceptingNet
+from ocelake.mining.replay import Replayer
 
 __all__ = ["STATES", "Aligner", "Alignment", "Move"]
 
@@ -53,7 +54,7 @@ class Alignment:
     states : int
         Pairs of position and marking that were looked at.
     exhausted : bool
-        Whether the search ended by itself, not at its limit. Without it ``cost`` is unknown and ``firable`` a lower bound.
+        Whether the search ended by itself, not at its limit. If not, ``cost`` is unknown and ``firable`` a lower bound.
     """
 
     cost: int | None
@@ -86,7 +87,9 @@ class Aligner:
 
     def __init__(self, net: AcceptingNet, limit: int = STATES) -> None:
         self._net = PackedNet(net)
+        self._replayer = Replayer(net)
         self._limit = limit
+        self._visible = [transition.label is not None for transition in net.transitions]
         self._sets = StubbornSets(self._net, range(len(net.transitions)))
         self._markings = [self._net.initial]
         self._numbers = {self._net.initial: 0}
@@ -106,6 +109,13 @@ class Aligner:
         -------
         Alignment
         """
+        witness = self._replayer.witness(sequence)
+        if witness is not None:
+            moves = tuple(self._move(t, self._visible[t]) for fired in witness for t in fired)
+            return Alignment(0, moves, len(sequence), 0, True)
+        return self._search(sequence, deviations)
+
+    def _search(self, sequence: Sequence[str], deviations: bool) -> Alignment:
         length = len(sequence)
         wide = length + 1
         came: dict[int, tuple[int, int]] = {}
@@ -159,8 +169,7 @@ class Aligner:
         moves = []
         for transition in self._sets.enabled(marking, seeds):
             after = self._number(marking + net.change[transition])
-            visible = net.net.transitions[transition].label is not None
-            moves.append((transition, _DEVIATION if visible else 1, 0, after))
+            moves.append((transition, _DEVIATION if self._visible[transition] else 1, 0, after))
         if activity is not None:
             moves.append((_LOG, _DEVIATION, 1, number))
         for transition in own:
@@ -189,12 +198,10 @@ class Aligner:
             before, transition = came[state]
             if before < 0:
                 return tuple(reversed(moves))
-            consumed = state % wide - before % wide
-            if transition == _LOG:
-                moves.append(("log", None))
-            elif consumed:
-                moves.append(("sync", transition))
-            else:
-                visible = self._net.net.transitions[transition].label is not None
-                moves.append(("model" if visible else "silent", transition))
+            moves.append(("log", None) if transition == _LOG else self._move(transition, state % wide > before % wide))
             state = before
+
+    def _move(self, transition: int, synchronous: bool) -> Move:
+        if synchronous:
+            return "sync", transition
+        return "model" if self._visible[transition] else "silent", transition

@@ -74,6 +74,7 @@ class PackedNet:
             if transition.label is not None:
                 self.labelled[transition.label] = (*self.labelled.get(transition.label, ()), t)
         self._of_place = [_TOKENS << _WIDTH * place for place in range(len(net.places))]
+        self._highest = sum(1 << _WIDTH * (place + 1) - 1 for place in range(len(net.places)))
         self._final_places = tuple(place for place, tokens in enumerate(net.final) if tokens)
         self._silently = StubbornSets(self, self.silent)
 
@@ -102,7 +103,8 @@ class PackedNet:
 
     def covers(self, marking: int, other: int) -> bool:
         """Whether a marking has at least the tokens of another, everywhere."""
-        return all(mine >= theirs for mine, theirs in zip(self.unpack(marking), self.unpack(other), strict=True))
+        # With the highest bit of each place set, a subtraction borrows from that bit and from no other place.
+        return (marking | self._highest) - other & self._highest == self._highest
 
     def missing(self, marking: int, places: Iterable[int]) -> list[int]:
         """Give the places without a token."""

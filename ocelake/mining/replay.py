@@ -3,8 +3,8 @@
 A replay starts with the initial marking (produced) and, for each event, fires a transition of its activity: an enabled
 one; else the one that the fewest silent transitions enable, after these; else the one that lacks the fewest tokens,
 which are added (missing). Ties go to the net's order. An activity that the net does not have is passed over, and
-counted (unknown). At the end, the fewest silent transitions that cover the final marking are fired where there are such,
-the final marking is taken out (consumed; what lacks is missing), and what is left is remaining.
+counted (unknown). At the end, the fewest silent transitions that cover the final marking are fired where there are
+such, the final marking is taken out (consumed; what lacks is missing), and what is left is remaining.
 
 What a step does depends on the marking and the activity alone, so each such pair is worked out once: all variants of a
 type run on one automaton, which grows as they need it.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -27,11 +27,12 @@ import polars as pl
 from ocelake.mining.firing import PackedNet
 from ocelake.mining.petri_nets import AcceptingNet
 
-__all__ = ["replay", "replay_fitness"]
+__all__ = ["Counts", "Replayer", "replay", "replay_fitness"]
 
 _COUNTS: Final = ("produced", "consumed", "missing", "remaining", "unknown")
 
-_Counts = tuple[int, int, int, int, int]
+Counts: TypeAlias = tuple[int, int, int, int, int]
+"""Tokens produced, consumed, missing and remaining; unknown activities."""
 
 
 def replay(net: AcceptingNet, sequences: Iterable[Sequence[str]]) -> pl.DataFrame:
@@ -62,8 +63,8 @@ def replay(net: AcceptingNet, sequences: Iterable[Sequence[str]]) -> pl.DataFram
     >>> replay(net, [["pay"], ["pay", "pay"]]).select("missing", "remaining", "fits").rows()
     [(0, 0, True), (1, 1, False)]
     """
-    automaton = _Automaton(net)
-    counts = np.array([automaton.run(sequence) for sequence in sequences], dtype=np.int64).reshape(-1, len(_COUNTS))
+    replayer = Replayer(net)
+    counts = np.array([replayer.count(sequence) for sequence in sequences], dtype=np.int64).reshape(-1, len(_COUNTS))
     missing, remaining, unknown = pl.col("missing"), pl.col("remaining"), pl.col("unknown")
     return pl.DataFrame(counts, schema=list(_COUNTS)).with_columns(
         ((missing == 0) & (remaining == 0) & (unknown == 0)).alias("fits"), _FITNESS.alias("replay_fitness")
@@ -98,45 +99,85 @@ def _share(part: str, whole: str) -> pl.Expr:
 _FITNESS: Final = 1 - (_share("missing", "consumed") + _share("remaining", "produced")) / 2
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """What an activity, or the end, does in a marking."""
+
+    after: _State
+    fired: tuple[int, ...]
+    produced: int
+    consumed: int
+    missing: int
+    remaining: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class _State:
-    """A marking, the steps known from it, and what the end gives, once it was asked for."""
+    """A marking, and the steps known from it, by activity; None is the end."""
 
     marking: int
-    steps: dict[str, tuple[_State, int, int, int]] = field(default_factory=dict)
-    end: tuple[int, int, int, int] | None = None
+    steps: dict[str | None, _Step] = field(default_factory=dict)
 
 
-class _Automaton:
-    """What each activity does in each marking that was met."""
+class Replayer:
+    """Replays sequences of activities on one net, and learns what each activity does in each marking that it meets.
+
+    Parameters
+    ----------
+    net : AcceptingNet
+
+    Examples
+    --------
+    >>> from ocelake.mining.petri_nets import Transition
+    >>> pay = Transition("t1", "pay", inputs=(0,), outputs=(1,))
+    >>> replayer = Replayer(AcceptingNet("order", ("source", "sink"), (pay,), initial=(1, 0), final=(0, 1)))
+    >>> replayer.count(["pay"])
+    (2, 2, 0, 0, 0)
+    >>> replayer.witness(["pay"])
+    [(0,), ()]
+    >>> replayer.witness([]) is None
+    True
+    """
 
     def __init__(self, net: AcceptingNet) -> None:
         self._net = PackedNet(net)
         self._start = _State(self._net.initial)
         self._states = {self._net.initial: self._start}
 
-    def run(self, sequence: Sequence[str]) -> _Counts:
-        state = self._start
-        produced, consumed, missing, unknown = sum(self._net.net.initial), 0, 0, 0
-        labels = self._net.labelled
+    def count(self, sequence: Sequence[str]) -> Counts:
+        """Give the tokens produced, consumed, missing and remaining, and the number of unknown activities."""
+        state, unknown = self._start, 0
+        produced, consumed, missing = sum(self._net.net.initial), 0, 0
         for activity in sequence:
-            step = state.steps.get(activity)
+            step = state.steps.get(activity) or self._step(state, activity)
             if step is None:
-                if activity not in labels:
-                    unknown += 1
-                    continue
-                step = state.steps[activity] = self._step(state.marking, labels[activity])
-            state, more_produced, more_consumed, more_missing = step
-            produced += more_produced
-            consumed += more_consumed
-            missing += more_missing
-        if state.end is None:
-            state.end = self._end(state.marking)
-        end_produced, end_consumed, end_missing, remaining = state.end
-        return produced + end_produced, consumed + end_consumed, missing + end_missing, remaining, unknown
+                unknown += 1
+                continue
+            produced += step.produced
+            consumed += step.consumed
+            missing += step.missing
+            state = step.after
+        end = state.steps.get(None) or self._end(state)
+        return produced + end.produced, consumed + end.consumed, missing + end.missing, end.remaining, unknown
 
-    def _step(self, marking: int, candidates: Sequence[int]) -> tuple[_State, int, int, int]:
-        net = self._net
+    def witness(self, sequence: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """Give the transitions fired for each activity and at the end; None where the sequence does not fit."""
+        state = self._start
+        fired = []
+        for activity in sequence:
+            step = state.steps.get(activity) or self._step(state, activity)
+            if step is None or step.missing:
+                return None
+            fired.append(step.fired)
+            state = step.after
+        end = state.steps.get(None) or self._end(state)
+        return None if end.missing or end.remaining else [*fired, end.fired]
+
+    def _step(self, state: _State, activity: str) -> _Step | None:
+        net, marking = self._net, state.marking
+        candidates = net.labelled.get(activity)
+        if candidates is None:
+            return None
         paths = [(path, t) for t in candidates if (path := net.silent_path_to(marking, t)) is not None]
         if paths:
             path, transition = min(paths, key=lambda found: len(found[0]))
@@ -144,22 +185,24 @@ class _Automaton:
         else:
             path, transition = (), min(candidates, key=lambda t: len(net.missing(marking, net.inputs[t])))
             lacking = net.missing(marking, net.inputs[transition])
-        produced, consumed = self._tokens((*path, transition))
-        after = net.add(marking, lacking) + sum(net.change[t] for t in (*path, transition))
-        state = self._states.setdefault(after, _State(after))
-        return state, produced, consumed, len(lacking)
+        fired = (*path, transition)
+        after = net.add(marking, lacking) + sum(net.change[t] for t in fired)
+        state.steps[activity] = step = _Step(
+            self._states.setdefault(after, _State(after)), fired, *self._tokens(fired), len(lacking)
+        )
+        return step
 
-    def _end(self, marking: int) -> tuple[int, int, int, int]:
+    def _end(self, state: _State) -> _Step:
         net = self._net
-        path = net.silent_path_to_end(marking) or ()
-        produced, consumed = self._tokens(path)
-        tokens = net.unpack(marking + sum(net.change[t] for t in path))
+        fired = net.silent_path_to_end(state.marking) or ()
+        produced, consumed = self._tokens(fired)
+        tokens = net.unpack(state.marking + sum(net.change[t] for t in fired))
         left = [have - need for have, need in zip(tokens, net.net.final, strict=True)]
-        missing = -sum(tokens for tokens in left if tokens < 0)
-        remaining = sum(tokens for tokens in left if tokens > 0)
-        return produced, consumed + sum(net.net.final), missing, remaining
+        missing = -sum(count for count in left if count < 0)
+        remaining = sum(count for count in left if count > 0)
+        state.steps[None] = step = _Step(state, fired, produced, consumed + sum(net.net.final), missing, remaining)
+        return step
 
-    def _tokens(self, path: Iterable[int]) -> tuple[int, int]:
+    def _tokens(self, fired: Sequence[int]) -> tuple[int, int]:
         """Count the tokens that a sequence of transitions produces and consumes."""
-        fired = tuple(path)
         return sum(len(self._net.outputs[t]) for t in fired), sum(len(self._net.inputs[t]) for t in fired)
