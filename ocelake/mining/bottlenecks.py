@@ -46,7 +46,7 @@ _REASONS: Final = {
     "({typical} or less in the fastest quarter)",
     "activity": "'{activity}' comes on average {mean} after the first of its objects is ready, {late} of it delay",
 }
-_UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+_UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _CODES: Final = ("object_type", "source", "activity")
 
 
@@ -56,11 +56,11 @@ def spoken(duration: float) -> str:
     Examples
     --------
     >>> [spoken(duration) for duration in (0.0, 0.25, 90.0, 5400.0, 276480.0)]
-    ['0 s', '0.25 s', '1.5 min', '1.5 h', '3.2 d']
+    ['0 s', '250 ms', '1.5 min', '1.5 h', '3.2 d']
     """
-    size, unit = next((unit for unit in _UNITS if duration >= unit[0]), _UNITS[-1])
-    number = duration / size
-    return f"{number:.0f} {unit}" if number >= 100 or number == round(number) else f"{number:.2g} {unit}"
+    size, unit = next((unit for unit in _UNITS if duration >= unit[0]), (1.0, "s"))
+    number = round(duration / size, 1)
+    return f"{number:.0f} {unit}" if number >= 10 or number.is_integer() else f"{number} {unit}"
 
 
 def permanent_types(traces: Traces) -> npt.NDArray[np.bool_]:

@@ -183,10 +183,10 @@ def resources(traces: Traces, done_by: EventResources, work: Work) -> pl.DataFra
         "activities",
         instants(time[described["first"].to_numpy()]).alias("first_time"),
         instants(time[described["last"].to_numpy()]).alias("last_time"),
-        (pl.col("events") / int((counts > 0).sum())).alias("workload_share"),
+        pl.Series("workload_share", described["events"].to_numpy() / max((counts > 0).sum(), 1)),
         pl.col("instances").fill_null(0),
         busy,
-        (busy / span if span else pl.lit(None, pl.Float64)).alias("utilization"),
+        pl.Series("utilization", busy.to_numpy() / (span or np.nan), nan_to_null=True),
     )
 
 
