@@ -128,10 +128,10 @@ def _lists(ids: pl.Series, members: Members, violations: int) -> pl.Series:
     lengths = np.bincount(members.violation, minlength=violations)
     if (lengths == 1).all():
         return ids.gather(members.code).reshape((violations, 1)).arr.to_list()
-    listed = pl.DataFrame({"violation": members.violation, "id": ids.gather(members.code)})
+    listed = pl.DataFrame({"violation": members.violation.astype(np.int64), "id": ids.gather(members.code)})
     lists = listed.group_by("violation", maintain_order=True).agg("id")
-    everywhere = pl.Series([[]], dtype=pl.List(pl.String)).gather(np.zeros(violations, dtype=np.int64))
-    return everywhere.scatter(lists["violation"], lists["id"]) if len(lists) else everywhere
+    every = pl.DataFrame({"violation": np.arange(violations)})
+    return every.join(lists, on="violation", how="left", maintain_order="left")["id"].fill_null([])
 
 
 def _empty(identifier: str) -> pl.DataFrame:

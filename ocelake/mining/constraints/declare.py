@@ -52,15 +52,16 @@ def read_arc(arc: Mapping[str, Any], name: str) -> EventEvents:
             fix="Write a rule with for_each and starts_with or ends_with.",
         )
     least, most = arc["counts"]
-    return EventEvents(
-        name=name,
-        description=f"{arc['arc_type']}({arc['from']}, {arc['to']})",
-        when=arc["from"],
-        then=arc["to"],
-        order=_ORDERS[arc["arc_type"]],  # type: ignore[arg-type]  # pydantic reads it
-        count=Count(at_least=least or 0, at_most=most),
-        **{key: tuple(_read_type(item) for item in arc["label"].get(key, ())) for key in _INVOLVEMENTS},
-    )
+    said = {
+        "name": name,
+        "description": f"{arc['arc_type']}({arc['from']}, {arc['to']})",
+        "when": arc["from"],
+        "then": arc["to"],
+        "order": _ORDERS[arc["arc_type"]],
+        "count": Count(at_least=least or 0, at_most=most),
+    }
+    involved = {key: tuple(_read_type(item) for item in arc["label"].get(key, ())) for key in _INVOLVEMENTS}
+    return EventEvents.model_validate(said | involved)
 
 
 def write_arc(rule: EventEvents) -> dict[str, Any]:

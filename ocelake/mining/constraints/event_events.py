@@ -226,7 +226,7 @@ def _look_all(log: Log, rule: EventEvents, sources: Places, situations: _Situati
         """Give one target more than are allowed."""
         many = np.zeros(len(found), dtype=bool)
         many[violated] = found[violated] > np.inf if most is None else found[violated] > most
-        parts = []
+        parts: list[tuple[Places, Places]] = [(sources[:0], sources[:0])]
         for lanes in all_lanes:
             part = lanes.part(np.flatnonzero(many[lanes.situation]))
             lane, event = _search(part, keys, part.situation, enough, backwards=backwards)

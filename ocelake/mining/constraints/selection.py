@@ -302,7 +302,8 @@ def _last_before(owners: Places, since: Places, objects: Places, limits: Places)
     """Find, in rows sorted by owner and time, each object's last row up to a limit; -1 where none is."""
     _, ranks = np.unique(np.concatenate([since, limits]), return_inverse=True)
     row_rank, limit_rank = ranks[: len(since)], ranks[len(since) :]
-    place = np.searchsorted(trace_keys(owners, row_rank), trace_keys(objects, limit_rank), side="right") - 1
+    keys, wanted = trace_keys(owners, row_rank), trace_keys(objects, limit_rank)
+    place: Places = np.searchsorted(keys, wanted, side="right") - 1
     if len(owners):
         place[(place >= 0) & (owners[place] != objects)] = -1
     return place
