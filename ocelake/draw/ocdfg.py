@@ -7,6 +7,7 @@ WebAssembly, so that no system package is needed); the legend and the words arou
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import polars as pl
 
 from ocelake.draw.arcs import Arc, arcs_of
+from ocelake.draw.graph import curve_line, graph_page
 from ocelake.draw.layout import Box, Line, Point, lay_out
 from ocelake.draw.order import process_order
 from ocelake.draw.svg import (
@@ -21,7 +23,6 @@ from ocelake.draw.svg import (
     PAPER,
     Style,
     attributes,
-    document,
     human_count,
     human_duration,
     line_styles,
@@ -29,7 +30,6 @@ from ocelake.draw.svg import (
     text,
     text_width,
     wrap,
-    xml_text,
 )
 from ocelake.mining.ocdfg_filter import filter_ocdfg
 
@@ -40,8 +40,6 @@ _PER_ACTIVITY: Final = 2.5
 """Arcs that a picture holds before it is a tangle: so many, or so many for each activity, if that is more."""
 
 _COVERAGES: Final = (1.0, 0.98, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-_MARGIN: Final = 20
-_NARROWEST: Final = 640
 _LARGE: Final = 13
 _SMALL: Final = 11
 _TITLE: Final = "Object-centric directly-follows graph"
@@ -178,7 +176,7 @@ def _picture(
     parts = []
     for arc, (curve, tip, _) in zip(between, layout.lines, strict=True):
         width = 1 + 4.5 * math.sqrt(arc.objects / heaviest)
-        parts.append(_curve(curve, tip, styles[arc.object_type], width, _hover(arc)))
+        parts.append(curve_line(curve, tip, styles[arc.object_type], width, title=_hover(arc)))
     for arc, (_, _, (x, y)) in zip(between, layout.lines, strict=True):
         words = _words(arc)
         for row, word in enumerate(words):
@@ -249,25 +247,6 @@ def _label(x: float, y: float, word: str, colour: str) -> str:
     )
 
 
-def _curve(curve: Sequence[Point], tip: Point, style: Style, width: float, hover: str) -> str:
-    """Draw a line with its arrow."""
-    (x, y), *rest = [f"{a:.1f} {b:.1f}".split() for a, b in curve]
-    path = f"M{x} {y}C" + " ".join(f"{a} {b}" for a, b in rest)
-    end = curve[-1]
-    length = math.dist(end, tip) or 1.0
-    along = ((tip[0] - end[0]) / length, (tip[1] - end[1]) / length)
-    half = 3.0 + width / 2
-    corners = (
-        (end[0] - along[1] * half, end[1] + along[0] * half),
-        tip,
-        (end[0] + along[1] * half, end[1] - along[0] * half),
-    )
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in corners)
-    stroke = attributes(d=path, fill="none", stroke=style.colour, stroke_width=width, stroke_dasharray=style.dashes)
-    arrow = attributes(points=points, fill=style.colour)
-    return f"<g><title>{xml_text(hover)}</title><path {stroke}/><polygon {arrow}/></g>"
-
-
 def _words(arc: Arc) -> list[str]:
     """Give the lines of an arc's label."""
     return [human_count(arc.objects), *([human_duration(arc.seconds)] if arc.seconds is not None else [])]
@@ -287,31 +266,13 @@ def _page(
     styles: Mapping[str, Style],
     activities: tuple[int, int],
 ) -> str:
-    """Put a title, what is shown, and the legend above the graph."""
-    width = max(size[0] + 2 * _MARGIN, _NARROWEST)
-    parts = [text(_MARGIN, 32, _TITLE, size=17, font_weight="bold")]
-    y = 36.0
-    for line in wrap(_described(arcs, shown, activities), width - 2 * _MARGIN, 12):
-        y += 17
-        parts.append(text(_MARGIN, y, line, size=12, fill=MUTED))
-    x, y = float(_MARGIN), y + 26
+    """Put the graph on a page, with the objects of each type in the legend."""
+    objects: Counter[str] = Counter()
+    for arc in arcs:
+        objects[arc.object_type] += arc.objects if arc.source is None else 0
     drawn = {arc.object_type for arc in shown}
-    for kind, style in styles.items():
-        if kind not in drawn:
-            continue
-        objects = sum(arc.objects for arc in arcs if arc.object_type == kind and arc.source is None)
-        words = f"{kind} ({objects:,})"
-        step = 34 + text_width(words, 12) + 18
-        if x > _MARGIN and x + step > width - _MARGIN:
-            x, y = float(_MARGIN), y + 20
-        line = attributes(x1=x, y1=y - 4, x2=x + 26, y2=y - 4, stroke=style.colour, stroke_width=4)
-        parts.append(f"<line {line} {attributes(stroke_dasharray=style.dashes)}/>")
-        parts.append(text(x + 34, y, words, size=12))
-        x += step
-    top = y + 24
-    place = attributes(transform=f"translate({(width - size[0]) / 2:.1f} {top:.1f})")
-    parts.append("\n".join([f"<g {place}>", *graph, "</g>"]))
-    return document(width, top + size[1] + _MARGIN, parts, title=_TITLE)
+    legend = [(f"{kind} ({objects[kind]:,})", style) for kind, style in styles.items() if kind in drawn]
+    return graph_page(_TITLE, _described(arcs, shown, activities), legend, size, graph)
 
 
 def _described(arcs: Sequence[Arc], shown: Sequence[Arc], activities: tuple[int, int]) -> str:

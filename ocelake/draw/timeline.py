@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
@@ -11,6 +9,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from ocelake.draw.axis import ticks
 from ocelake.draw.svg import (
     GRID,
     MUTED,
@@ -31,14 +30,6 @@ _PLOT: Final = (64.0, 980.0)
 _PLOT_HEIGHT: Final = 260
 _MOST: Final = 7
 _OTHER_FILL: Final = "#c3ccd6"
-_TICKS: Final = 8
-_STEPS: Final = (
-    *(timedelta(seconds=step) for step in (1, 5, 15, 30)),
-    *(timedelta(minutes=step) for step in (1, 5, 15, 30)),
-    *(timedelta(hours=step) for step in (1, 3, 6, 12)),
-    *(timedelta(days=step) for step in (1, 2, 7, 14)),
-)
-_MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 6000)
 
 
 def draw_timeline(events: pl.DataFrame, *, bins: int = 60) -> str:
@@ -93,7 +84,7 @@ def draw_timeline(events: pl.DataFrame, *, bins: int = 60) -> str:
                 x, height = _PLOT[0] + place * wide, number * scale
                 parts.append(rectangle(x + 0.5, base - height, wide - 1, height, fill=fills[name], title=hover))
                 base -= height
-    for tick, label in _ticks(first, first + span):
+    for tick, label in ticks(first, first + span):
         x = _PLOT[0] + (tick - first) / span * (_PLOT[1] - _PLOT[0])
         line = attributes(x1=x, y1=bottom, x2=x, y2=bottom + 5, stroke=MUTED)
         parts.append(f"<line {line}/>")
@@ -127,28 +118,3 @@ def _levels(highest: int) -> list[int]:
     """Give round numbers from 0 to the highest or beyond: at most six, a step of 1, 2 or 5 times a power of ten."""
     step = next(digit * 10**power for power in count() for digit in (1, 2, 5) if digit * 10**power * 5 >= highest)
     return list(range(0, highest + step, step))
-
-
-def _ticks(first: datetime, last: datetime) -> Iterator[tuple[datetime, str]]:
-    """Give instants at round dates, and what to write there."""
-    span = last - first
-    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    step = next((step for step in _STEPS if span / step <= _TICKS), None)
-    if step is not None:
-        form = (
-            "%Y-%m-%d" if step >= timedelta(days=1) else "%m-%d %H:%M" if step >= timedelta(minutes=1) else "%H:%M:%S"
-        )
-        tick = midnight + step * math.ceil((first - midnight) / step)
-        while tick <= last:
-            yield tick, tick.strftime(form)
-            tick += step
-        return
-    months = next((step for step in _MONTHS if span / timedelta(days=30.44 * step) <= _TICKS), _MONTHS[-1])
-    number = math.ceil((first.year * 12 + first.month - 1) / months) * months
-    while number // 12 <= 9999:
-        tick = midnight.replace(year=number // 12, month=number % 12 + 1, day=1)
-        if tick > last:
-            return
-        if tick >= first:
-            yield tick, tick.strftime("%Y" if months % 12 == 0 else "%Y-%m")
-        number += months

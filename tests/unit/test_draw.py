@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
 from ocelake.draw.arcs import Arc, arcs_of
+from ocelake.draw.axis import ticks as axis_ticks
 from ocelake.draw.layout import Box, Line, lay_out
 from ocelake.draw.order import process_order
 from ocelake.draw.svg import human_count, human_duration, shorten, text_width, wrap
-from ocelake.draw.timeline import _ticks
 from ocelake.mining import mine_log
 from tests.unit.reference_mining import Log
 
@@ -186,7 +186,7 @@ def test_the_timeline_counts_every_event_once(days: float) -> None:
 )
 def test_an_axis_has_a_few_ticks_within_it(first: datetime, span: timedelta) -> None:
     first = first.replace(tzinfo=UTC)
-    ticks = [tick for tick, _ in _ticks(first, first + span)]
+    ticks = [tick for tick, _ in axis_ticks(first, first + span)]
     assert len(ticks) <= 10
     assert ticks == sorted(set(ticks))
     assert all(first <= tick <= first + span for tick in ticks)
