@@ -240,16 +240,23 @@ def _several(groups: Groups) -> Groups | None:
 
 
 def _closure(relation: Mask) -> Mask:
-    """Give the transitive closure, by repeated squaring."""
-    while True:
-        weights = relation.astype(np.float32)
-        wider = relation | (weights @ weights > 0)
-        if np.array_equal(wider, relation):
-            return wider
-        relation = wider
+    """Give the transitive closure, by Warshall's algorithm (1962)."""
+    reaches = relation.copy()
+    for through in range(len(reaches)):
+        reaches[reaches[:, through]] |= reaches[through]
+    return reaches
 
 
 def _components(relation: Mask) -> Groups:
     """Give the connected components of a symmetric relation, numbered by their first members."""
-    connected = _closure(relation | np.eye(len(relation), dtype=np.bool_))
-    return np.unique(connected.argmax(axis=1), return_inverse=True)[1]
+    groups: Groups = np.full(len(relation), -1, dtype=np.int64)
+    number = -1
+    for seed in range(len(relation)):
+        if groups[seed] >= 0:
+            continue
+        number += 1
+        reached = np.array([seed])
+        while len(reached):
+            groups[reached] = number
+            reached = np.flatnonzero(relation[reached].any(axis=0) & (groups < 0))
+    return groups
