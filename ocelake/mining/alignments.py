@@ -2,9 +2,9 @@
 
 An alignment is a firing sequence from the initial to the final marking beside a trace: a step of both (a synchronous
 move), of the trace alone (a log move), of the net alone (a model move, or a silent one). Log moves and model moves cost
-one, the others nothing. Where token-based replay finds that a sequence fits, its firing sequence is the alignment.
+one, the others nothing; of the optimal alignments one with the fewest silent moves is given.
 
-Else the search goes over pairs of a position in the trace and a marking, cheapest first. From each pair it follows a
+The search goes over pairs of a position in the trace and a marking, cheapest first. From each pair it follows a
 stubborn set of moves (see `firing`) that is sought for the next activity: a move that neither leads to this activity
 nor competes with one that does can wait. The orders of what is parallel, which make alignments slow, so are not
 followed. What can be done in a marking for an activity is worked out once for all variants of a type.
@@ -23,7 +23,6 @@ from typing import Final, Literal, TypeAlias
 
 from ocelake.mining.firing import PackedNet, StubbornSets
 from ocelake.mining.petri_nets import AcceptingNet
-from ocelake.mining.replay import Replayer
 
 __all__ = ["STATES", "Aligner", "Alignment", "Move"]
 
@@ -87,7 +86,6 @@ class Aligner:
 
     def __init__(self, net: AcceptingNet, limit: int = STATES) -> None:
         self._net = PackedNet(net)
-        self._replayer = Replayer(net)
         self._limit = limit
         self._visible = [transition.label is not None for transition in net.transitions]
         self._sets = StubbornSets(self._net, range(len(net.transitions)))
@@ -109,13 +107,6 @@ class Aligner:
         -------
         Alignment
         """
-        witness = self._replayer.witness(sequence)
-        if witness is not None:
-            moves = tuple(self._move(t, self._visible[t]) for fired in witness for t in fired)
-            return Alignment(0, moves, len(sequence), 0, True)
-        return self._search(sequence, deviations)
-
-    def _search(self, sequence: Sequence[str], deviations: bool) -> Alignment:
         length = len(sequence)
         wide = length + 1
         came: dict[int, tuple[int, int]] = {}
@@ -198,10 +189,10 @@ class Aligner:
             before, transition = came[state]
             if before < 0:
                 return tuple(reversed(moves))
-            moves.append(("log", None) if transition == _LOG else self._move(transition, state % wide > before % wide))
+            if transition == _LOG:
+                moves.append(("log", None))
+            elif state % wide > before % wide:
+                moves.append(("sync", transition))
+            else:
+                moves.append(("model" if self._visible[transition] else "silent", transition))
             state = before
-
-    def _move(self, transition: int, synchronous: bool) -> Move:
-        if synchronous:
-            return "sync", transition
-        return "model" if self._visible[transition] else "silent", transition

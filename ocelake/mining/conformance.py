@@ -138,10 +138,14 @@ def variant_conformance(net: AcceptingNet, sequences: Sequence[Sequence[str]], l
     """
     aligner = Aligner(net, limit)
     shortest = aligner.align([]).cost
-    aligned = [aligner.align(sequence) for sequence in sequences]
+    replayed = replay(net, sequences)
+    # A replay that fits is an alignment without deviations.
+    aligned = [
+        None if fits else aligner.align(sequence) for fits, sequence in zip(replayed["fits"], sequences, strict=True)
+    ]
     costs = pl.DataFrame(
         {
-            "cost": pl.Series([found.cost for found in aligned], dtype=pl.Int64),
+            "cost": pl.Series([found.cost if found else 0 for found in aligned], dtype=pl.Int64),
             "worst": pl.Series(
                 [None if shortest is None else len(sequence) + shortest for sequence in sequences], dtype=pl.Int64
             ),
@@ -151,19 +155,18 @@ def variant_conformance(net: AcceptingNet, sequences: Sequence[Sequence[str]], l
     )
     fitness = pl.when(pl.col("worst") > 0).then(1 - pl.col("cost") / pl.col("worst")).otherwise(1.0)
     costs = costs.with_columns(pl.when(pl.col("worst").is_not_null()).then(fitness).alias("alignment_fitness"))
-    replayed = replay(net, sequences)
     return pl.concat([replayed, costs.select("cost", "alignment_fitness", "moves", "note", "worst")], how="horizontal")
 
 
-def _note(found: Alignment) -> str | None:
-    if found.cost is not None:
+def _note(found: Alignment | None) -> str | None:
+    if found is None or found.cost is not None:
         return None
     if found.exhausted:
         return "The final marking cannot be reached."
     return f"The search was ended after {found.states} states."
 
 
-def _moves(net: AcceptingNet, sequences: Sequence[Sequence[str]], aligned: Sequence[Alignment]) -> pl.Series:
+def _moves(net: AcceptingNet, sequences: Sequence[Sequence[str]], aligned: Sequence[Alignment | None]) -> pl.Series:
     """Give the alignments as lists of (move, activity, transition)."""
     kinds: list[str] = []
     activities: list[str | None] = []
@@ -171,7 +174,7 @@ def _moves(net: AcceptingNet, sequences: Sequence[Sequence[str]], aligned: Seque
     bounds = [0]
     for sequence, found in zip(sequences, aligned, strict=True):
         position = 0
-        for kind, transition in found.moves:
+        for kind, transition in found.moves if found else ():
             kinds.append(kind)
             if transition is None:
                 activities.append(sequence[position])
@@ -184,9 +187,8 @@ def _moves(net: AcceptingNet, sequences: Sequence[Sequence[str]], aligned: Seque
     fields = {"move": kinds, "activity": activities, "transition": transitions}
     moves = pl.DataFrame(fields, schema=dict.fromkeys(fields, pl.String)).to_struct().to_arrow()
     lists = pl.Series("moves", pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(bounds), moves)))
-    return lists.to_frame().select(pl.when(pl.Series([found.cost is not None for found in aligned])).then("moves"))[
-        "moves"
-    ]
+    deviates = pl.Series([bool(found and found.cost) for found in aligned], dtype=pl.Boolean)
+    return lists.to_frame().select(pl.when(deviates).then("moves"))["moves"]
 
 
 def _type_quality(net: AcceptingNet, part: pl.DataFrame) -> list[tuple[str | None, str, float | None, str | None]]:

@@ -28,6 +28,7 @@ import polars as pl
 
 from ocelake.mining.alignments import STATES, Aligner
 from ocelake.mining.petri_nets import AcceptingNet, Ocpn
+from ocelake.mining.replay import replay
 from ocelake.mining.traces import Codes, Traces
 from ocelake.mining.variants import Variants
 
@@ -134,18 +135,21 @@ def _own_causes(
     labels = {transition.label for transition in net.transitions}
     known = np.array([name in labels for name in names], dtype=bool)
     aligner = Aligner(net, limit)
-    reasons, stops = [], []
+    kept, sequences = [], []
     for example in variants.example[codes]:
         activities = traces.step_activity[traces.offsets[example] : traces.offsets[example + 1]]
-        kept = np.flatnonzero(known[activities])
-        found = aligner.align([names[activity] for activity in activities[kept]], deviations=False)
-        stops.append(kept[found.firable] if found.firable < len(kept) else -1)
-        if found.cost == 0:
-            reasons.append("")
-        elif not found.exhausted:
-            reasons.append("undecided")
-        else:
-            reasons.append("unfinished" if found.firable == len(kept) else "disabled")
+        kept.append(np.flatnonzero(known[activities]))
+        sequences.append([names[activity] for activity in activities[kept[-1]].tolist()])
+    reasons, stops = [""] * len(codes), [-1] * len(codes)
+    # What token-based replay can replay is decided; the search decides the rest.
+    for position in np.flatnonzero(~replay(net, sequences)["fits"].to_numpy()):
+        found = aligner.align(sequences[position], deviations=False)
+        if found.firable < len(kept[position]):
+            stops[position] = kept[position][found.firable]
+        if not found.exhausted:
+            reasons[position] = "undecided"
+        elif found.cost is None:
+            reasons[position] = "disabled" if stops[position] >= 0 else "unfinished"
 
     reason, stop = np.array(reasons, dtype=object)[of_object], np.array(stops, dtype=np.int64)[of_object]
     steps = np.flatnonzero(~known[traces.step_activity])

@@ -104,7 +104,6 @@ class _Step:
     """What an activity, or the end, does in a marking."""
 
     after: _State
-    fired: tuple[int, ...]
     produced: int
     consumed: int
     missing: int
@@ -133,10 +132,8 @@ class Replayer:
     >>> replayer = Replayer(AcceptingNet("order", ("source", "sink"), (pay,), initial=(1, 0), final=(0, 1)))
     >>> replayer.count(["pay"])
     (2, 2, 0, 0, 0)
-    >>> replayer.witness(["pay"])
-    [(0,), ()]
-    >>> replayer.witness([]) is None
-    True
+    >>> replayer.count([])
+    (1, 1, 1, 1, 0)
     """
 
     def __init__(self, net: AcceptingNet) -> None:
@@ -160,19 +157,6 @@ class Replayer:
         end = state.steps.get(None) or self._end(state)
         return produced + end.produced, consumed + end.consumed, missing + end.missing, end.remaining, unknown
 
-    def witness(self, sequence: Sequence[str]) -> list[tuple[int, ...]] | None:
-        """Give the transitions fired for each activity and at the end; None where the sequence does not fit."""
-        state = self._start
-        fired = []
-        for activity in sequence:
-            step = state.steps.get(activity) or self._step(state, activity)
-            if step is None or step.missing:
-                return None
-            fired.append(step.fired)
-            state = step.after
-        end = state.steps.get(None) or self._end(state)
-        return None if end.missing or end.remaining else [*fired, end.fired]
-
     def _step(self, state: _State, activity: str) -> _Step | None:
         net, marking = self._net, state.marking
         candidates = net.labelled.get(activity)
@@ -188,7 +172,7 @@ class Replayer:
         fired = (*path, transition)
         after = net.add(marking, lacking) + sum(net.change[t] for t in fired)
         state.steps[activity] = step = _Step(
-            self._states.setdefault(after, _State(after)), fired, *self._tokens(fired), len(lacking)
+            self._states.setdefault(after, _State(after)), *self._tokens(fired), len(lacking)
         )
         return step
 
@@ -200,7 +184,7 @@ class Replayer:
         left = [have - need for have, need in zip(tokens, net.net.final, strict=True)]
         missing = -sum(count for count in left if count < 0)
         remaining = sum(count for count in left if count > 0)
-        state.steps[None] = step = _Step(state, fired, produced, consumed + sum(net.net.final), missing, remaining)
+        state.steps[None] = step = _Step(state, produced, consumed + sum(net.net.final), missing, remaining)
         return step
 
     def _tokens(self, fired: Sequence[int]) -> tuple[int, int]:

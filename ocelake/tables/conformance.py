@@ -19,7 +19,7 @@ _MODEL_SPECS: Final[tuple[TableSpec, ...]] = (
     TableSpec(
         "gold",
         "variant_conformance",
-        "conformance",
+        "model",
         "How one trace variant fits the net of its type: token-based replay, and one optimal alignment.",
         (
             LOG,
@@ -36,7 +36,11 @@ _MODEL_SPECS: Final[tuple[TableSpec, ...]] = (
             number("replay_fitness", "1 - (missing / consumed + remaining / produced) / 2.", required=True),
             count("cost", "Log moves and visible model moves of an optimal alignment; null where it was not found."),
             number("alignment_fitness", "1 - cost / (events + the cost of the empty trace); null without a cost."),
-            Column("moves", pl.List(_MOVE), "An optimal alignment; null without a cost."),
+            Column(
+                "moves",
+                pl.List(_MOVE),
+                "An optimal alignment, where the cost is positive; at cost 0 it is the trace itself.",
+            ),
             text("note", "Why there is no cost."),
         ),
         key=("log_id", "model_id", "object_type", "variant_id"),
@@ -45,7 +49,7 @@ _MODEL_SPECS: Final[tuple[TableSpec, ...]] = (
     TableSpec(
         "gold",
         "model_quality",
-        "conformance",
+        "model",
         "One measure of how good a model is.",
         (
             LOG,
@@ -64,7 +68,7 @@ _RULE_SPECS: Final[tuple[TableSpec, ...]] = (
     TableSpec(
         "gold",
         "rule_results",
-        "conformance",
+        "policy",
         "How one rule of the log's `rules.yaml` is kept.",
         (
             LOG,
@@ -84,7 +88,7 @@ _RULE_SPECS: Final[tuple[TableSpec, ...]] = (
     TableSpec(
         "gold",
         "rule_violations",
-        "conformance",
+        "policy",
         "One candidate that violates a rule.",
         (
             LOG,
