@@ -16,7 +16,7 @@ import polars as pl
 from scipy.sparse import coo_array
 
 from ocelake.errors import OcelakeError
-from ocelake.mining.explore.object_graphs import object_edges
+from ocelake.mining.explore.object_graphs import distinct, object_edges
 from ocelake.mining.traces import Traces
 
 __all__ = ["TEMPORAL_RELATIONS", "totem"]
@@ -232,7 +232,7 @@ def _linked(traces: Traces, object_objects: pl.DataFrame) -> _Int64s:
     source, target = (pairs[end].cast(pl.Int64).to_numpy() for end in ("source", "target"))
     differ = traces.object_type[source] != traces.object_type[target]
     low, high = np.minimum(source, target)[differ], np.maximum(source, target)[differ]
-    return np.unique(low << 32 | high)
+    return distinct(low << 32 | high)
 
 
 def _add(degrees: npt.NDArray[np.uint8], cells: _Int64s) -> None:

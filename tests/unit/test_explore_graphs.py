@@ -1,0 +1,139 @@
+"""Object graphs, type graphs and TOTeM against the plain reference, on random logs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+import ocelake.mining.explore.object_graphs as graphs
+from ocelake.errors import OcelakeError
+from ocelake.mining import encode
+from ocelake.mining.explore import (
+    OBJECT_GRAPHS,
+    ObjectGraph,
+    event_type_graph,
+    object_graph,
+    relation_tables,
+    totem,
+)
+from ocelake.mining.traces import Traces
+from ocelake.ocel import Ocel
+from ocelake.ocel.audit import audit_table
+from ocelake.ocel.generate import generate
+from ocelake.tables import TABLES
+from tests.unit import reference_explore as reference
+from tests.unit.reference_explore import Rich, rich_logs
+
+
+def traces_of(log: Ocel) -> Traces:
+    return encode(log.event_objects, log.objects, log.events)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rich_logs(), st.sampled_from(OBJECT_GRAPHS))
+def test_an_object_graph_equals_the_reference(rich: Rich, kind: ObjectGraph) -> None:
+    found = object_graph(traces_of(rich.ocel()), kind)
+    assert set(found.iter_rows()) == reference.object_graph(rich.log, kind)
+    assert_frame_equal(found, found.unique().sort(pl.all()))
+
+
+@pytest.mark.parametrize("kind", OBJECT_GRAPHS)
+def test_parts_change_nothing(kind: ObjectGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = generate(300, seed=1)
+    traces = traces_of(log)
+    whole = object_graph(traces, kind)
+    model = totem(traces, log.object_objects)
+    monkeypatch.setattr(graphs, "_PAIRS_AT_ONCE", 7)
+    assert len(list(graphs.object_edges(traces, kind))) > 10
+    assert_frame_equal(object_graph(traces, kind), whole)
+    assert_frame_equal(totem(traces, log.object_objects), model)
+
+
+def test_a_graph_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "_LIMIT", 100)
+    with pytest.raises(OcelakeError, match="more than 100 edges"):
+        object_graph(traces_of(generate(300, seed=1)), "interaction")
+
+
+@settings(max_examples=60, deadline=None)
+@given(rich_logs(), st.sampled_from([0.3, 0.5, 0.75, 0.9, 1.0]))
+def test_totem_equals_the_paper(rich: Rich, threshold: float) -> None:
+    log = rich.ocel()
+    found = totem(traces_of(log), log.object_objects, threshold=threshold)
+    named = ("source_type", "target_type", "temporal_relation", "event_cardinality", "log_cardinality")
+    rows = {(source, target): tuple(rest) for source, target, *rest in found.select(named).iter_rows()}
+    assert rows == reference.totem(rich, threshold)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rich_logs())
+def test_the_two_directions_of_a_relation_mirror_each_other(rich: Rich) -> None:
+    log = rich.ocel()
+    found = totem(traces_of(log), log.object_objects)
+    there = found.select("source_type", "target_type", "dependent", "initiating", "pairs").rows()
+    back = found.select("target_type", "source_type", "dependent_inverse", "initiating_inverse", "pairs").rows()
+    assert sorted(there) == sorted(back)
+
+
+@pytest.mark.parametrize("threshold", [0, -1, 1.01])
+def test_a_threshold_that_is_no_share_is_refused(threshold: float) -> None:
+    log = generate(100, seed=1)
+    with pytest.raises(OcelakeError, match="share"):
+        totem(traces_of(log), log.object_objects, threshold=threshold)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rich_logs())
+def test_the_stored_tables_are_as_declared_and_count_what_is_there(rich: Rich) -> None:
+    log = rich.ocel()
+    tables = relation_tables(traces_of(log), dict(log.frames()))
+    for identifier, frame in tables.items():
+        assert all(found.passed for found in audit_table(TABLES[identifier], frame)), identifier
+        assert frame.columns == [name for name in TABLES[identifier].schema if name != "log_id"]
+        assert_frame_equal(frame, frame.sort(TABLES[identifier].sort))
+
+    expected = {
+        (kind, *types): count
+        for kind in OBJECT_GRAPHS
+        for types, count in reference.type_pairs(
+            rich.log, reference.object_graph(rich.log, kind), undirected=kind not in ("descendants", "inheritance")
+        ).items()
+    }
+    pairs = {(a, b) for a, b, _ in rich.o2o}
+    o2o = reference.type_pairs(rich.log, pairs, undirected=False)
+    expected |= {("o2o", *types): count for types, count in o2o.items()}
+    assert {tuple(row): count for *row, count in tables["gold.type_graph"].iter_rows()} == expected
+
+    shuffled = replace(log, **{i.removeprefix("ocel."): f.reverse() for i, f in log.frames()})
+    again = relation_tables(traces_of(shuffled), dict(shuffled.frames()))
+    for identifier, frame in tables.items():
+        assert_frame_equal(frame, again[identifier])
+
+
+@settings(max_examples=40, deadline=None)
+@given(rich_logs())
+def test_the_event_type_graph_counts_objects_per_event(rich: Rich) -> None:
+    log = rich.log
+    members = reference.members(log)
+    found = event_type_graph(traces_of(rich.ocel()))
+    for activity, kind, *counts in found.iter_rows():
+        per_event = [
+            {name for name in members[event] if log.objects[name] == kind}
+            for event, (name_of, _, _) in log.events.items()
+            if name_of == activity
+        ]
+        sizes = [len(objects) for objects in per_event]
+        assert counts == [
+            sum(size > 0 for size in sizes),
+            len(set().union(*per_event)),
+            sum(sizes),
+            min(sizes),
+            max(sizes),
+        ]
+    related = {(log.events[event][0], log.objects[name]) for event, name, _ in log.relations}
+    assert set(found.select("activity", "object_type").iter_rows()) == related
