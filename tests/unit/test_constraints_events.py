@@ -8,7 +8,6 @@ from itertools import product
 from typing import Any
 
 import polars as pl
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +27,7 @@ def check(log: Log, *rules: Any, links: list[tuple[str, str, str]] | None = None
 
 
 def position(log: Log, event: str) -> tuple[int, int, str]:
-    activity, time, sequence = log.events[event]
+    _, time, sequence = log.events[event]
     return time, sequence, event
 
 
