@@ -4,97 +4,25 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ocelake.mining.petri_nets import AcceptingNet, Marking, Ocpn, Transition
+from ocelake.mining.petri_nets import AcceptingNet, Ocpn
 from ocelake.mining.soundness import check_soundness, model_soundness
 from ocelake.tables import TABLES
 from tests.pm4py_nets import discover, to_pm4py
-
-
-def fire(marking: Marking, transition: Transition) -> Marking | None:
-    """Give the marking after a transition; None where it is not enabled."""
-    tokens = list(marking)
-    for place in transition.inputs:
-        tokens[place] -= 1
-        if tokens[place] < 0:
-            return None
-    for place in transition.outputs:
-        tokens[place] += 1
-    return tuple(tokens)
+from tests.unit.reference_nets import NETS, made_net, reachable, refined_nets
 
 
 def by_brute_force(net: AcceptingNet) -> bool | None:
     """Check soundness by its definition; None for more than 2,000 markings."""
-    following: dict[Marking, dict[str, Marking]] = {}
-    open_ = [net.initial]
-    while open_:
-        marking = open_.pop()
-        if marking in following:
-            continue
-        steps = {t.name: after for t in net.transitions if (after := fire(marking, t)) is not None}
-        following[marking] = steps
-        open_.extend(steps.values())
-        if len(following) > 2000:
-            return None
+    following = reachable(net, 2000)
+    if len(following) > 2000:
+        return None
     completing = {net.final} & following.keys()
     while more := {m for m, steps in following.items() if completing & set(steps.values())} - completing:
         completing |= more
     proper = all(m == net.final or any(a < b for a, b in zip(m, net.final, strict=True)) for m in following)
     alive = {name for steps in following.values() for name in steps} == {t.name for t in net.transitions}
     return proper and alive and set(following) == completing
-
-
-@st.composite
-def workflow_nets(draw: st.DrawFn) -> AcceptingNet:
-    """Draw small nets from place 0 to place 1, many of them no workflow nets, most of them unsound."""
-    places = draw(st.integers(2, 6))
-    before = st.sets(st.integers(0, places - 1).filter(lambda p: p != 1), min_size=1, max_size=2)
-    after = st.sets(st.integers(1, places - 1), min_size=1, max_size=2)
-    arcs = draw(st.lists(st.tuples(before, after), min_size=1, max_size=7))
-    transitions = tuple(
-        Transition(f"t{n}", None if n % 2 else f"a{n}", tuple(sorted(ins)), tuple(sorted(outs)))
-        for n, (ins, outs) in enumerate(arcs)
-    )
-    initial, final = (tuple(int(p == end) for p in range(places)) for end in (0, 1))
-    return AcceptingNet("order", tuple(f"p{n}" for n in range(places)), transitions, initial, final)
-
-
-@st.composite
-def refined_nets(draw: st.DrawFn) -> AcceptingNet:
-    """Draw nets by refining one transition, then add or leave out an arc or two: about half of them are sound."""
-    places = 2
-    arcs: list[tuple[set[int], set[int]]] = [({0}, {1})]
-    for _ in range(draw(st.integers(0, 5))):
-        chosen = draw(st.integers(0, len(arcs) - 1))
-        ins, outs = arcs[chosen]
-        kind = draw(st.sampled_from(["sequence", "choice", "parallel", "loop"]))
-        if kind == "sequence":
-            arcs[chosen] = (ins, {places})
-            arcs.append(({places}, outs))
-            places += 1
-        elif kind == "choice":
-            arcs.append((set(ins), set(outs)))
-        elif kind == "parallel":
-            arcs[chosen] = (ins, {places, places + 1})
-            arcs += [({places}, {places + 2}), ({places + 1}, {places + 3}), ({places + 2, places + 3}, outs)]
-            places += 4
-        else:
-            arcs[chosen] = (ins, {places})
-            arcs += [({places}, {places + 1}), ({places + 1}, {places}), ({places + 1}, outs)]
-            places += 2
-    for _ in range(draw(st.integers(0, 2))):
-        ins, outs = arcs[draw(st.integers(0, len(arcs) - 1))]
-        place = draw(st.integers(0, places - 1))
-        if draw(st.booleans()) and place != 1:
-            ins ^= {place} if ins != {place} else set()
-        elif place != 0:
-            outs ^= {place} if outs != {place} else set()
-    transitions = tuple(
-        Transition(f"t{n}", f"a{n}", tuple(sorted(i)), tuple(sorted(o))) for n, (i, o) in enumerate(arcs)
-    )
-    initial, final = (tuple(int(p == end) for p in range(places)) for end in (0, 1))
-    return AcceptingNet("order", tuple(f"p{n}" for n in range(places)), transitions, initial, final)
 
 
 def is_workflow_net(net: AcceptingNet) -> bool:
@@ -109,7 +37,7 @@ def is_workflow_net(net: AcceptingNet) -> bool:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(workflow_nets(), refined_nets()))
+@given(NETS)
 def test_it_is_what_the_definition_says(net: AcceptingNet) -> None:
     expected = by_brute_force(net)
     found = check_soundness(net, limit=4000)
@@ -131,16 +59,7 @@ def test_it_is_what_woflan_says_of_safe_workflow_nets(net: AcceptingNet) -> None
 
 def is_safe(net: AcceptingNet) -> bool:
     """Whether no reachable marking has two tokens in a place."""
-    found: set[Marking] = set()
-    open_ = [net.initial]
-    while open_:
-        marking = open_.pop()
-        if max(marking) > 1:
-            return False
-        if marking not in found:
-            found.add(marking)
-            open_.extend(after for t in net.transitions if (after := fire(marking, t)) is not None)
-    return True
+    return all(max(marking) <= 1 for marking in reachable(net, 2000))
 
 
 def test_woflan_rejects_nets_that_no_state_machines_cover_though_they_are_sound() -> None:
@@ -163,12 +82,8 @@ def test_mined_nets_are_sound_by_construction() -> None:
 
 
 def net(places: int, arcs: list[tuple[set[int], set[int]]]) -> AcceptingNet:
-    """Make a net from place 0 to place 1."""
-    transitions = tuple(
-        Transition(f"t{n}", f"a{n}", tuple(sorted(i)), tuple(sorted(o))) for n, (i, o) in enumerate(arcs)
-    )
-    initial, final = (tuple(int(p == end) for p in range(places)) for end in (0, 1))
-    return AcceptingNet("order", tuple(f"p{n}" for n in range(places)), transitions, initial, final)
+    """Make a net from place 0 to place 1, its labels a0, a1, ..."""
+    return made_net(places, [(before, after, f"a{n}") for n, (before, after) in enumerate(arcs)])
 
 
 @pytest.mark.parametrize(
