@@ -153,8 +153,7 @@ def oc_quality(
     choices = _choices(traces, ocpn, prefixes)
     graph = _event_graph(traces)
     for seed in count():
-        words = np.random.default_rng(seed).integers(1 << 64, dtype=np.uint64, size=(len(prefixes.parent), _HASHES))
-        hashes, enabled = _contexts(prefixes, choices, graph, words, limit)
+        hashes, enabled = _contexts(prefixes, choices, graph, _words(seed, len(prefixes.parent)), limit)
         context = _groups(hashes)
         if _confirmed(prefixes, graph, context, limit):
             break
@@ -669,6 +668,11 @@ def _enabled(choices: _Choices, sums: _Words) -> _Flags:
     return enabled
 
 
+def _words(seed: int, nodes: int) -> _Words:
+    """Draw what each node adds to the hash of a context."""
+    return np.random.default_rng(seed).integers(1 << 64, dtype=np.uint64, size=(nodes, _HASHES))
+
+
 def _groups(hashes: _Words) -> _Integers:
     """Number the distinct rows."""
     order = np.lexsort(hashes.T)
@@ -680,54 +684,58 @@ def _groups(hashes: _Words) -> _Integers:
 
 
 def _confirmed(prefixes: _Prefixes, graph: _EventGraph, context: _Integers, limit: int) -> bool:
-    """Whether all events of each group have equal multisets of (type, prefix)."""
-    shared = (np.bincount(context) > 1)[context]
-    seen: dict[int, _Integers] = {}
+    """Whether all events of each group have equal contexts: each is compared with the first of its group."""
+    members = np.bincount(context)
+    shared = members > 1
+    examples: dict[int, tuple[int, _Words]] = {}
+    left = members.tolist()
     for start, stop in _batches(graph, limit):
-        left = int(shared[start:stop].sum())
-        if not left:
-            continue
-        for front in _fronts(graph, start, stop):
-            rows = np.flatnonzero(shared[front.events])
-            pairs = np.cumsum(np.bitwise_count(front.ancestors[rows]).sum(axis=1, dtype=np.int64))
-            for part in np.split(rows, np.flatnonzero(np.diff(pairs // _ENTRIES)) + 1):
-                events = front.events[part]
-                size, nodes = _multisets(prefixes, graph, events, front.ancestors[part])
-                groups = context[events].tolist()
-                ends = np.cumsum(size)
-                for group, end, length in zip(groups, ends.tolist(), size.tolist(), strict=True):
-                    if group not in seen:
-                        seen[group] = nodes[end - length : end].copy()
-                expected = [seen[group] for group in groups]
-                if size.tolist() != [len(other) for other in expected]:
+        pending = int(shared[context[start:stop]].sum())
+        for front in _fronts(graph, start, stop) if pending else ():
+            rows = np.flatnonzero(shared[context[front.events]])
+            events, ancestors = front.events[rows], front.ancestors[rows]
+            others, theirs = np.empty_like(events), np.zeros_like(ancestors)
+            for row, (group, event) in enumerate(zip(context[events].tolist(), events.tolist(), strict=True)):
+                if group not in examples:
+                    examples[group] = event, ancestors[row].copy()
+                others[row], example = examples[group]
+                theirs[row, : len(example)] = example
+                left[group] -= 1
+                if not left[group]:
+                    del examples[group]
+            # What two events of one execution both know is in both contexts.
+            both = np.where((graph.first[events] == graph.first[others])[:, np.newaxis], ancestors & theirs, 0)
+            ancestors ^= both
+            theirs ^= both
+            pairs = np.cumsum(np.bitwise_count(ancestors).sum(axis=1) + np.bitwise_count(theirs).sum(axis=1))
+            for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(pairs // _ENTRIES)) + 1):
+                came, went = _moves(prefixes, graph, events[part], ancestors[part])
+                their_came, their_went = _moves(prefixes, graph, others[part], theirs[part])
+                if not np.array_equal(
+                    np.sort(np.concatenate((came, their_went))), np.sort(np.concatenate((went, their_came)))
+                ):
                     return False
-                if expected and not np.array_equal(nodes, np.concatenate(expected)):
-                    return False
-            left -= len(rows)
-            if not left:
+            pending -= len(rows)
+            if not pending:
                 break
     return True
 
 
-def _multisets(
+def _moves(
     prefixes: _Prefixes, graph: _EventGraph, events: _Integers, ancestors: _Words
 ) -> tuple[_Integers, _Integers]:
-    """Give the nodes in the contexts of events, ascending, one context after the other, and their number by event."""
+    """Give the (row, node) that objects came to, and that they went from, by the ancestors and by being new."""
     row, bit = _members(ancestors)
     entry, size = _ranges(graph.step_offsets, graph.first[events[row]] + bit)
-    keys = np.sort(np.repeat(row, size) * len(prefixes.after) + graph.steps[entry])
-    row, step = np.divmod(keys, max(1, len(prefixes.after)))
-    # Of an object's steps the last counts: the one that is not followed by the object's next.
-    last = np.ones(len(keys), dtype=bool)
-    last[:-1] = (keys[1:] != keys[:-1] + 1) | (prefixes.parent[prefixes.before[step[1:]]] < 0)
+    step, row = graph.steps[entry], np.repeat(row, size) * len(prefixes.parent)
+    before = prefixes.before[step]
+    old = prefixes.parent[before] >= 0
 
     entry, size = _ranges(graph.step_offsets, events)
-    own = prefixes.before[graph.steps[entry]]
-    new = prefixes.parent[own] < 0
-    rows = np.concatenate((row[last], np.repeat(np.arange(len(events)), size)[new]))
-    nodes = np.concatenate((prefixes.after[step[last]], own[new]))
-    keys = np.sort(rows * len(prefixes.parent) + nodes)
-    return np.bincount(rows, minlength=len(events)), keys % max(1, len(prefixes.parent))
+    start = prefixes.before[graph.steps[entry]]
+    new = prefixes.parent[start] < 0
+    initial = np.repeat(np.arange(len(events)) * len(prefixes.parent), size)[new] + start[new]
+    return np.concatenate((row + prefixes.after[step], initial)), row[old] + before[old]
 
 
 def _means(
