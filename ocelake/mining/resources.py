@@ -226,26 +226,28 @@ def handovers(traces: Traces, predecessors: Predecessors, done_by: EventResource
     couple = np.repeat(np.arange(len(pairs)), pairs)
     turn = np.arange(len(couple)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
     giver, taker = np.divmod(turn, counts[target][couple])
+    giver = done_by.resource[done_by.offsets[source][couple] + giver]
+    taker = done_by.resource[done_by.offsets[target][couple] + taker]
+    names = max(len(done_by.names), 1)
+    # One number as the key, as grouping by three takes longer.
+    key = (kind[couple].astype(np.int64) * names + giver) * names + taker
+    duration = (traces.event_time[target] - traces.event_time[source])[couple]
     found = (
-        pl.DataFrame(
-            {
-                "kind": kind[couple],
-                "giver": done_by.resource[done_by.offsets[source[couple]] + giver],
-                "taker": done_by.resource[done_by.offsets[target[couple]] + taker],
-                "duration": (traces.event_time[target] - traces.event_time[source])[couple],
-            }
-        )
-        .filter(pl.col("giver") != pl.col("taker"))
-        .group_by("kind", "giver", "taker")
+        pl.DataFrame({"key": key, "duration": duration})
+        .filter(pl.Series(giver != taker))
+        .group_by("key")
         .agg(pl.len().cast(pl.Int64).alias("event_couples"), pl.col("duration").cast(pl.Int128).sum())
+        .sort("key")  # names are sorted, so that this is their order
     )
+    pair, taker = np.divmod(found["key"].to_numpy(), names)
+    kind, giver = np.divmod(pair, names)
     return found.select(
-        traces.object_types.gather(found["kind"]).alias("object_type"),
-        done_by.names.gather(found["giver"]).alias("source"),
-        done_by.names.gather(found["taker"]).alias("target"),
+        traces.object_types.gather(kind).alias("object_type"),
+        done_by.names.gather(giver).alias("source"),
+        done_by.names.gather(taker).alias("target"),
         "event_couples",
         (to_seconds(found["duration"].cast(pl.Float64)) / found["event_couples"]).alias("duration_mean"),
-    ).sort("object_type", "source", "target")
+    )
 
 
 def _objects(traces: Traces, object_type: str) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 
 import polars as pl
@@ -19,7 +20,7 @@ def encoded(log: Log) -> Traces:
     return encode(tables["ocel.event_objects"], tables["ocel.objects"], tables["ocel.events"])
 
 
-def attributes(values: list[tuple[str, str, object]]) -> pl.DataFrame:
+def attributes(values: Sequence[tuple[str, str, object]]) -> pl.DataFrame:
     """Make `ocel.event_attributes` of (event, name, value); an integer is a time in microseconds."""
     rows = [
         (event, name, 0, None, "time", None, instant(value))

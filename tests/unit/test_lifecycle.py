@@ -33,7 +33,7 @@ def log_of(*steps: str, objects: dict[str, str] | None = None) -> tuple[Log, pl.
     return Log(events, kinds, relations), attributes(transitions)
 
 
-def instances(log: Log, values: pl.DataFrame, start: str | None = None) -> dict[str, tuple[str | None, ...]]:
+def instances(log: Log, values: pl.DataFrame, start: str | None = None) -> dict[str, tuple[object, ...]]:
     """Give completing event to (start event, waiting, working)."""
     traces = encoded(log)
     found = work_times(traces, find_work(traces, values, start=start))
