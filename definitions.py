@@ -1,16 +1,20 @@
-"""What Dagster loads: wiring only, and no I/O at import."""
+"""What Dagster loads: wiring only. Loading reads which rules the logs have, importing nothing at all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from dagster import Definitions, in_process_executor
+from dagster import Definitions, definitions, in_process_executor
 
 import sensors
 from assets.bronze import bronze
-from assets.gold import gold
+from assets.gold import gold, model, policy_asset
 from assets.lake import maintenance, verification
 from assets.silver import silver
+from ocelake.lake.policy import declared_rules
+from ocelake.mining.constraints import Rule
+from ocelake.settings import LakeSettings
 from resources import LakeResource, duckdb_resource
 from schedules import (
     bronze_job,
@@ -26,10 +30,19 @@ from schedules import (
 __all__ = ["build_defs", "defs"]
 
 
-def build_defs(**overrides: Any) -> Definitions:
-    """Give all definitions; ``overrides`` replace resources by name (``lake=LakeResource(home=...)``)."""
+def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Definitions:
+    """Give all definitions.
+
+    Parameters
+    ----------
+    rules : sequence of Rule, optional
+        Those that become checks; by default the rules of all logs under ``OCELAKE_HOME``.
+    **overrides
+        Resources by name, instead of the default ones (``lake=LakeResource(home=...)``).
+    """
+    checked = declared_rules(LakeSettings.load()) if rules is None else rules
     return Definitions(
-        assets=[bronze, silver, gold, maintenance, verification],
+        assets=[bronze, silver, gold, model, policy_asset(checked), maintenance, verification],
         jobs=[ingest_job, bronze_job, silver_job, gold_job, maintenance_job, verification_job],
         schedules=[maintenance_nightly, verification_daily],
         sensors=[sensors.landing_file_stable, sensors.table_automation],
@@ -38,4 +51,7 @@ def build_defs(**overrides: Any) -> Definitions:
     )
 
 
-defs = build_defs()
+@definitions
+def defs() -> Definitions:
+    """Load the definitions."""
+    return build_defs()

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 import polars as pl
 from dagster import Config, RetryRequested
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from ocelake.errors import StalePublication
 from ocelake.lake import Lake, PublicationRecord
 from ocelake.lake.build import publish
-from ocelake.settings import LogSettings
 from ocelake.tables import Layer
 
 __all__ = ["Rebuild", "publish_or_retry"]
@@ -25,15 +24,15 @@ class Rebuild(Config):
 
 def publish_or_retry(
     lake: Lake,
-    source: PublicationRecord,
+    sources: Mapping[Layer, PublicationRecord],
     layer: Layer,
     tables: Mapping[str, pl.DataFrame],
     *,
     base: int,
-    settings: LogSettings | None = None,
+    settings: BaseModel,
 ) -> PublicationRecord:
     """Publish a layer's tables; ask Dagster for a retry of the step where another process was first."""
     try:
-        return publish(lake, source, layer, tables, settings=settings, base=base)
+        return publish(lake, sources, layer, tables, settings=settings, base=base)
     except StalePublication as error:
         raise RetryRequested(max_retries=3, seconds_to_wait=0.2) from error

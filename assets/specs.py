@@ -27,11 +27,14 @@ from dagster import (
 
 from assets.partitions import LOGS
 from ocelake.ocel.audit import Check, Finding
-from ocelake.tables import TABLES, Layer, TableSpec, layer_tables
+from ocelake.tables import TABLES, Layer, TableSpec, cost, layer_tables
 
 __all__ = ["asset_key", "check_results", "check_spec", "check_specs", "layer_specs", "materializations", "picture"]
 
 OWNERS: Final = ["team:process-mining"]
+
+_TRACES: Final = ("ocel.events", "ocel.event_objects", "ocel.objects")
+"""What traces are made of."""
 
 _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
     "ocel.events": ("bronze.event_records",),
@@ -61,6 +64,39 @@ _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
         "ocel.event_types",
         "ocel.object_types",
         "silver.quarantine",
+    ),
+    "gold.execution_variants": _TRACES,
+    "gold.event_performance": _TRACES,
+    **dict.fromkeys(
+        (
+            "gold.activity_performance",
+            "gold.edge_performance",
+            "gold.work_times",
+            "gold.resources",
+            "gold.handovers",
+            "gold.bottlenecks",
+        ),
+        (*_TRACES, "ocel.event_attributes"),
+    ),
+    "gold.type_relations": (*_TRACES, "ocel.object_objects"),
+    "gold.type_graph": (*_TRACES, "ocel.object_objects"),
+    **dict.fromkeys(
+        (
+            "gold.period_activities",
+            "gold.period_edges",
+            "gold.period_kpis",
+            "gold.process_changes",
+            "gold.drift_points",
+        ),
+        _TRACES,
+    ),
+    **dict.fromkeys((spec.identifier for spec in layer_tables("model")), _TRACES),
+    **dict.fromkeys(
+        ("gold.rule_results", "gold.rule_violations"),
+        (*_TRACES, "ocel.object_objects", "ocel.event_attributes", "ocel.object_attributes"),
+    ),
+    **dict.fromkeys(
+        (spec.identifier for spec in cost.SPECS), (*_TRACES, "ocel.event_attributes", "ocel.execution_events")
     ),
     "ocel.process_executions": ("ocel.events", "ocel.event_objects", "ocel.objects"),
     "ocel.execution_events": ("ocel.event_objects", "ocel.events"),
@@ -103,14 +139,16 @@ def asset_key(identifier: str) -> AssetKey:
     return AssetKey(identifier.split("."))
 
 
-def layer_specs(layer: Layer, *, automation: AutomationCondition[Any] | None = None) -> list[AssetSpec]:
-    """Give the asset specs of all tables that one publication of a layer writes."""
+def layer_specs(
+    layer: Layer, *, group: str | None = None, automation: AutomationCondition[Any] | None = None
+) -> list[AssetSpec]:
+    """Give the asset specs of all tables that one publication of a layer writes; their group is the layer's name."""
     return [
         AssetSpec(
             asset_key(table.identifier),
             deps=[AssetDep(asset_key(name)) for name in _LINEAGE.get(table.identifier, ())],
             description=f"{table.doc}\n\nKey: {', '.join(table.key)}.",
-            group_name=layer,
+            group_name=group or layer,
             skippable=True,
             partitions_def=LOGS,
             automation_condition=automation,

@@ -65,9 +65,9 @@ def run_graph(log_id: str, files: list[str], told: Callable[[str, str], None]) -
         sys.path.insert(0, str(project))
     instance = _instance()
     instance.add_dynamic_partitions(_PARTITIONS, [log_id])
-    from definitions import defs
+    from definitions import build_defs
 
-    job, run_id = defs.resolve_job_def("ingest_job"), str(uuid4())
+    job, run_id = build_defs().resolve_job_def("ingest_job"), str(uuid4())
     with _following(instance, run_id, told):
         result = job.execute_in_process(
             instance=instance,

@@ -1,17 +1,20 @@
-"""The OCEL 2.0 tables to the process: its object-centric directly-follows graph, variants, executions, numbers."""
+"""The OCEL 2.0 tables to the process: its object-centric directly-follows graph, variants, executions, performance."""
 
-from collections.abc import Iterator
-from time import perf_counter
+from collections.abc import Mapping
 from typing import Any
 
-from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, multi_asset
+import polars as pl
+from dagster import AssetExecutionContext, multi_asset
 
 from assets.automation import ON_NEW_INPUT
-from assets.publishing import Rebuild, publish_or_retry
-from assets.specs import check_results, check_specs, layer_specs, materializations, picture
+from assets.building import Events, build_layer
+from assets.publishing import Rebuild
+from assets.specs import check_specs, layer_specs, picture
 from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
-from ocelake.lake.audits import GOLD_CHECKS, audit_gold, blocking
-from ocelake.lake.build import gold_frames, latest_or_fail, newest_number, published_tables, unchanged
+from ocelake.draw.execution_variants import draw_execution_variants
+from ocelake.lake import Lake, PublicationRecord
+from ocelake.lake.audits import GOLD_CHECKS, audit_gold
+from ocelake.lake.build import STEPS
 from resources import LakeResource
 
 __all__ = ["gold"]
@@ -23,44 +26,27 @@ __all__ = ["gold"]
     check_specs=check_specs(GOLD_CHECKS),
     pool="lake_gold",
 )
-def gold(
-    context: AssetExecutionContext, config: Rebuild, lake: LakeResource
-) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+def gold(context: AssetExecutionContext, config: Rebuild, lake: LakeResource) -> Events:
     """Mine a log's OCEL tables, audit the result, publish it together or not at all, and draw it."""
-    started, store, log_id = perf_counter(), lake.open(), context.partition_key
-    silver = latest_or_fail(store, log_id, "silver")
-    base = newest_number(store, log_id, "gold")
-    kept = None if config.rebuild else unchanged(store, silver, "gold")
-    tables = published_tables(store, kept) if kept else gold_frames(store, log_id, silver)
-    findings = audit_gold(tables)
-    yield from check_results(findings)
-    failed = blocking(findings)
-    if failed:
-        context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
-        return
-    record = kept or publish_or_retry(store, silver, "gold", tables, base=base)
-    events = store.read("ocel.events", log_id, as_of=silver.publication_id, columns=["activity", "time"])
+    yield from build_layer(context, config, lake.open(), STEPS["gold"], audit=audit_gold, shown=_pictures)
+
+
+def _pictures(lake: Lake, record: PublicationRecord, tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
+    """Draw what is worth a look; each picture goes with the tables that it is drawn from."""
+    events = lake.read("ocel.events", record.log_id, as_of=record.publication_id, columns=["activity", "time"])
     ocdfg = picture(draw_ocdfg(tables["gold.ocdfg_nodes"], tables["gold.ocdfg_edges"]), "OC-DFG")
-    variants = picture(draw_variants(tables["gold.trace_variants"]), "Top variants")
+    variants = picture(draw_variants(tables["gold.trace_variants"]), "Top trace variants")
+    executions = picture(draw_execution_variants(tables["gold.execution_variants"]), "Top execution variants")
     timeline = picture(draw_timeline(events), "Events over time")
-    pictures = {
+    drawn = {
         "gold.ocdfg_nodes": ocdfg,
         "gold.ocdfg_edges": ocdfg,
         "gold.trace_variants": variants,
         "gold.object_summaries": variants,
         "gold.log_summary": timeline,
-        "ocel.process_executions": timeline,
-        "ocel.execution_events": timeline,
-        "ocel.execution_objects": variants,
+        "ocel.process_executions": executions,
+        "ocel.execution_events": executions,
+        "ocel.execution_objects": executions,
+        "gold.execution_variants": executions,
     }
-    yield from materializations(
-        "gold",
-        common={
-            "publication_read": silver.publication_id,
-            "publication_written": record.publication_id,
-            "unchanged": kept is not None,
-            "seconds": round(perf_counter() - started, 3),
-        },
-        rows=record.rows,
-        extra={identifier: {"picture": shown} for identifier, shown in pictures.items()},
-    )
+    return {identifier: {"picture": shown} for identifier, shown in drawn.items()}

@@ -73,7 +73,7 @@ def maintenance(context: AssetExecutionContext, lake: LakeResource) -> Materiali
 def verification(
     context: AssetExecutionContext, lake: LakeResource, duckdb: DuckDBResource
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
-    """Compute every log's silver and gold again from bronze, and compare with what is published."""
+    """Compute every layer of every log again from the layers before it, and compare with what is published."""
     store = lake.open()
     found: list[Verification] = []
     for log_id in store.logs():

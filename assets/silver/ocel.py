@@ -12,7 +12,7 @@ from assets.publishing import Rebuild, publish_or_retry
 from assets.specs import check_results, check_specs, layer_specs, materializations
 from ocelake.lake import Lake
 from ocelake.lake.audits import SILVER_CHECKS, audit_silver, blocking
-from ocelake.lake.build import latest_or_fail, newest_number, published_silver, silver_frames, silver_tables, unchanged
+from ocelake.lake.build import newest_number, published_silver, silver_frames, silver_tables, sources, unchanged
 from ocelake.ocel.model import Ocel
 from resources import LakeResource
 
@@ -31,9 +31,10 @@ def silver(
     """Build the OCEL tables of a log from all its records, audit them, and publish them together or not at all."""
     started, store, log_id = perf_counter(), lake.open(), context.partition_key
     settings = store.settings.log(log_id)
-    bronze = latest_or_fail(store, log_id, "bronze")
+    read = sources(store, log_id, "silver")
+    bronze = read["bronze"]
     base = newest_number(store, log_id, "silver")
-    kept = None if config.rebuild else unchanged(store, bronze, "silver", settings)
+    kept = None if config.rebuild else unchanged(store, read, "silver", settings)
     conformed = published_silver(store, kept) if kept else silver_frames(store, log_id, bronze, settings)
     findings = audit_silver(conformed, settings, _known_types(store, log_id))
     yield from check_results(findings)
@@ -41,7 +42,7 @@ def silver(
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
         return
-    record = kept or publish_or_retry(store, bronze, "silver", silver_tables(conformed), settings=settings, base=base)
+    record = kept or publish_or_retry(store, read, "silver", silver_tables(conformed), settings=settings, base=base)
     yield from materializations(
         "silver",
         common={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -14,13 +15,35 @@ from ocelake.ocel.model import Ocel
 from ocelake.settings import LogSettings
 from ocelake.tables import TABLES, Layer, layer_tables
 
-__all__ = ["GOLD_CHECKS", "SILVER_CHECKS", "audit_gold", "audit_silver", "blocking"]
+__all__ = [
+    "GOLD_CHECKS",
+    "MODEL_CHECKS",
+    "POLICY_CHECKS",
+    "SILVER_CHECKS",
+    "audit_gold",
+    "audit_model",
+    "audit_policy",
+    "audit_silver",
+    "blocking",
+]
 
 _VARIANTS_COMPLETE: Final = Check(
     "trace_variants_complete",
     "gold.trace_variants",
     "error",
     "Every object of the log has one trace variant: their objects add up, type by type.",
+)
+_NETS_SOUND: Final = Check(
+    "nets_sound",
+    "gold.model_soundness",
+    "error",
+    "No object type's net is unsound; one whose soundness is not known within the limit passes, and says so.",
+)
+_LOG_REPLAYABLE: Final = Check(
+    "log_replayable",
+    "ocpn.models",
+    "error",
+    "The whole log can be replayed on the glued net: sound nets can be dead together.",
 )
 
 
@@ -30,6 +53,8 @@ def _table_checks(layer: Layer) -> tuple[Check, ...]:
 
 SILVER_CHECKS: Final = (*_table_checks("silver"), *LOG_CHECKS)
 GOLD_CHECKS: Final = (*_table_checks("gold"), _VARIANTS_COMPLETE)
+MODEL_CHECKS: Final = (*_table_checks("model"), _NETS_SOUND, _LOG_REPLAYABLE)
+POLICY_CHECKS: Final = _table_checks("policy")
 
 
 def audit_silver(conformed: Conformed, settings: LogSettings, previous: Ocel | None = None) -> list[Finding]:
@@ -54,15 +79,36 @@ def audit_gold(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
     wrong = by_type.join(by_variant, on="object_type", how="full", coalesce=True).filter(
         pl.col("summaries").cast(pl.Int64).ne_missing(pl.col("objects"))
     )
-    complete = Finding(
-        check=_VARIANTS_COMPLETE.name,
-        table=_VARIANTS_COMPLETE.table,
-        passed=wrong.is_empty(),
-        severity=_VARIANTS_COMPLETE.severity,
-        message=_VARIANTS_COMPLETE.doc if wrong.is_empty() else f"They do not for {wrong['object_type'].to_list()}.",
-        rows=wrong.height,
-    )
-    return [*_audit_tables(tables), complete]
+    said = f"They do not for {wrong['object_type'].to_list()}."
+    return [*_audit_tables(tables), _found(_VARIANTS_COMPLETE, wrong.height, said)]
+
+
+def audit_model(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+    """Check the staged model of a log; one finding for each of `MODEL_CHECKS`.
+
+    A model that fails here is not published, so that the one before it stays the log's current model.
+    """
+    nets = tables["gold.model_soundness"]
+    unsound = nets.filter(~pl.col("sound"))
+    reasons = "; ".join(f"{kind}: {reason}" for kind, reason in unsound.select("object_type", "reason").iter_rows())
+    unknown = nets.filter(pl.col("sound").is_null())["object_type"].to_list()
+    sound = _found(_NETS_SOUND, unsound.height, f"Unsound: {reasons}.")
+    if unknown and sound.passed:
+        sound = replace(sound, message=f"No net is known to be unsound; not known of {unknown}.")
+    models = tables["ocpn.models"]
+    dead = models.filter(~pl.col("replayable"))
+    notes = tables["gold.model_quality"].filter(metric="replayable")["detail"].drop_nulls().to_list()
+    return [*_audit_tables(tables), sound, _found(_LOG_REPLAYABLE, dead.height, "; ".join(notes) or "It cannot.")]
+
+
+def audit_policy(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+    """Check the staged policy tables of a log; one finding for each of `POLICY_CHECKS`."""
+    return _audit_tables(tables)
+
+
+def _found(check: Check, rows: int, message: str) -> Finding:
+    """Give what a check found: the message where it fails for some rows, else what the check means."""
+    return Finding(check.name, check.table, rows == 0, check.severity, message if rows else check.doc, rows)
 
 
 def blocking(findings: list[Finding]) -> list[Finding]:

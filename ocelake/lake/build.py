@@ -1,4 +1,4 @@
-"""What a layer's tables hold, computed from the layer before it at one publication.
+"""What a layer's tables hold, computed from the layers before it at one publication of each.
 
 The assets publish what these functions give; `verify` computes it again and compares. So every published number has
 one way of coming about, and that way can be walked again at its snapshot.
@@ -6,18 +6,24 @@ one way of coming about, and that way can be walked again at its snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import polars as pl
+from pydantic import BaseModel
 
+from ocelake.draw.ocpn import lay_out_ocpn
 from ocelake.errors import NotFound
+from ocelake.lake.policy import Policy, load_policy
 from ocelake.mining.gold import mine_log
+from ocelake.mining.model import mine_model
+from ocelake.mining.performance import attribute_names
+from ocelake.mining.policy import judge_log, policy_attributes
 from ocelake.ocel.conform import Conformed, conform
 from ocelake.ocel.model import Ocel
-from ocelake.settings import LogSettings
-from ocelake.tables import layer_tables
+from ocelake.settings import LogSettings, MiningSettings
+from ocelake.tables import READS, as_table, layer_tables
 
 if TYPE_CHECKING:
     from ocelake.lake.lake import Lake
@@ -25,9 +31,11 @@ if TYPE_CHECKING:
     from ocelake.tables import Layer
 
 __all__ = [
+    "DRAWN",
+    "STEPS",
+    "Step",
     "Verification",
     "build_log",
-    "gold_frames",
     "latest_or_fail",
     "newest_number",
     "publish",
@@ -35,23 +43,61 @@ __all__ = [
     "published_tables",
     "silver_frames",
     "silver_tables",
+    "sources",
     "unchanged",
     "verify",
 ]
 
+Tables: TypeAlias = dict[str, pl.DataFrame]
+Sources: TypeAlias = "Mapping[Layer, PublicationRecord]"
+
 _SILVER_INPUT = ("bronze.event_records", "bronze.object_records", "bronze.batches")
 
-_GOLD_INPUT: Final[Mapping[str, list[str]]] = {
+_TRACES_INPUT: Final[Mapping[str, list[str]]] = {
     "ocel.events": ["event_id", "activity", "time", "sequence"],
     "ocel.objects": ["object_id", "object_type"],
     "ocel.event_objects": ["event_id", "object_id"],
-    # Of the others the rows are counted: one narrow column will do.
-    "ocel.object_objects": ["qualifier"],
-    "ocel.event_attributes": ["ordinal"],
-    "ocel.object_attributes": ["ordinal"],
+}
+"""What `ocelake.mining.traces.encode` needs."""
+
+_GOLD_INPUT: Final[Mapping[str, list[str]]] = {
+    **_TRACES_INPUT,
+    "ocel.object_objects": ["source_id", "target_id"],
     "ocel.event_types": ["activity"],
     "ocel.object_types": ["object_type"],
 }
+
+_POLICY_INPUT: Final[Mapping[str, list[str] | None]] = {
+    **_TRACES_INPUT,
+    "ocel.event_objects": ["event_id", "object_id", "qualifier"],
+    "ocel.object_objects": ["source_id", "target_id", "qualifier"],
+}
+
+
+DRAWN: Final = ("places", "transitions", "arcs", "markings")
+"""The tables of a model that its picture is drawn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one layer comes about.
+
+    Attributes
+    ----------
+    layer : Layer
+        What it writes.
+    settings : callable
+        Gives the settings that a log's layer is computed under, as they are now, from the lake and the log.
+    stored : callable
+        Reads such settings back from a publication's record.
+    compute : callable
+        Gives the tables from the lake, the sources by layer, the settings, and the number of the publication.
+    """
+
+    layer: Layer
+    settings: Callable[[Lake, str], BaseModel]
+    stored: Callable[[dict[str, Any]], BaseModel]
+    compute: Callable[[Lake, Sources, Any, int], Tables]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +152,87 @@ def silver_tables(conformed: Conformed) -> dict[str, pl.DataFrame]:
     }
 
 
-def gold_frames(lake: Lake, log_id: str, silver: PublicationRecord) -> dict[str, pl.DataFrame]:
-    """Compute the gold tables of a log from its silver tables at one publication."""
-    moment = lake.moment(silver.publication_id)
+def sources(lake: Lake, log_id: str, layer: Layer, *, as_of: str | None = None) -> Sources:
+    """Give the publications that a layer is computed from: the newest of the last one, and what that one read.
+
+    So they agree: the gold publication, and the silver one that it was computed from.
+
+    Raises
+    ------
+    NotFound
+        Where one is missing.
+    """
+    *before, last = READS[layer]
+    newest = latest_or_fail(lake, log_id, last, as_of=as_of)
+    read = {name: latest_or_fail(lake, log_id, name, as_of=newest.publication_id) for name in before}
+    return {**read, last: newest}
+
+
+def _silver(lake: Lake, sources: Sources, settings: LogSettings, number: int) -> Tables:
+    bronze = sources["bronze"]
+    return silver_tables(silver_frames(lake, bronze.log_id, bronze, settings))
+
+
+def _gold(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -> Tables:
+    silver, names = sources["silver"], attribute_names(settings)
     return mine_log(
-        {name: lake.read(name, log_id, as_of=moment, columns=columns) for name, columns in _GOLD_INPUT.items()},
+        {
+            **_read(lake, silver, _GOLD_INPUT),
+            "ocel.event_attributes": _named_attributes(lake, silver, "ocel.event_attributes", names),
+        },
+        settings=settings,
         quarantined=silver.rows["silver.quarantine"],
+        counts=silver.rows,
         publication_id=silver.publication_id,
     )
+
+
+def _model(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -> Tables:
+    silver = sources["silver"]
+    tables = mine_model(
+        _read(lake, silver, _TRACES_INPUT), settings=settings, version=number, publication_id=silver.publication_id
+    )
+    places, transitions, arcs, markings = (tables[f"ocpn.{part}"] for part in DRAWN)
+    layout = lay_out_ocpn(places, transitions, arcs, markings)
+    return {**tables, "ocpn.layout": as_table("ocpn.layout", layout)}
+
+
+def _policy(lake: Lake, sources: Sources, settings: Policy, number: int) -> Tables:
+    silver = sources["silver"]
+    # Without anything declared there is nothing to read.
+    if not settings.rules.rules and not settings.costs.stated:
+        return judge_log({}, rules=settings.rules, costs=settings.costs, mining=settings.mining)
+    names = policy_attributes(settings.rules, settings.costs, settings.mining)
+    return judge_log(
+        {
+            **_read(lake, silver, _POLICY_INPUT),
+            **{table: _named_attributes(lake, silver, table, asked) for table, asked in names.items()},
+            **_read(lake, sources["gold"], {"ocel.execution_events": None}),
+        },
+        rules=settings.rules,
+        costs=settings.costs,
+        mining=settings.mining,
+    )
+
+
+STEPS: Final[Mapping[Layer, Step]] = {
+    "silver": Step("silver", lambda lake, log: lake.settings.log(log), LogSettings.model_validate, _silver),
+    "gold": Step("gold", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _gold),
+    "model": Step("model", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _model),
+    "policy": Step("policy", load_policy, Policy.model_validate, _policy),
+}
+"""How every layer after bronze comes about, in the order in which a log goes through them."""
+
+
+def _read(lake: Lake, source: PublicationRecord, columns: Mapping[str, list[str] | None]) -> Tables:
+    moment = lake.moment(source.publication_id)
+    return {name: lake.read(name, source.log_id, as_of=moment, columns=wanted) for name, wanted in columns.items()}
+
+
+def _named_attributes(lake: Lake, silver: PublicationRecord, table: str, names: Sequence[str]) -> pl.DataFrame:
+    """Read the values of a few attributes, pruned where the file is read."""
+    rows = lake.scan(table, silver.log_id, as_of=silver.publication_id)
+    return rows.filter(pl.col("name").is_in(list(names))).collect()
 
 
 def newest_number(lake: Lake, log_id: str, layer: Layer) -> int:
@@ -122,14 +241,21 @@ def newest_number(lake: Lake, log_id: str, layer: Layer) -> int:
     return latest.number if latest else 0
 
 
-def unchanged(
-    lake: Lake, source: PublicationRecord, layer: Layer, settings: LogSettings | None = None
-) -> PublicationRecord | None:
-    """Give a layer's newest publication where it was computed from this very source under these settings, else None."""
-    latest = lake.latest(source.log_id, layer)
-    same_settings = latest is not None and latest.settings == (settings.model_dump(mode="json") if settings else {})
-    same_source = latest is not None and latest.reads == {source.layer: source.publication_id}
-    return latest if same_settings and same_source else None
+def unchanged(lake: Lake, sources: Sources, layer: Layer, settings: BaseModel) -> PublicationRecord | None:
+    """Give a layer's newest publication where it was computed from these very sources and settings, else None."""
+    latest = lake.latest(_log(sources), layer)
+    same_settings = latest is not None and latest.settings == settings.model_dump(mode="json")
+    same_sources = latest is not None and latest.reads == _reads(sources)
+    return latest if same_settings and same_sources else None
+
+
+def _reads(sources: Sources) -> dict[str, str]:
+    return {layer: source.publication_id for layer, source in sources.items()}
+
+
+def _log(sources: Sources) -> str:
+    (log_id,) = {source.log_id for source in sources.values()}
+    return log_id
 
 
 def published_tables(lake: Lake, record: PublicationRecord) -> dict[str, pl.DataFrame]:
@@ -152,14 +278,14 @@ def published_silver(lake: Lake, record: PublicationRecord) -> Conformed:
 
 def publish(
     lake: Lake,
-    source: PublicationRecord,
+    sources: Sources,
     layer: Layer,
     tables: Mapping[str, pl.DataFrame],
     *,
-    settings: LogSettings | None = None,
+    settings: BaseModel,
     base: int | None = None,
 ) -> PublicationRecord:
-    """Publish a layer's tables, computed from one publication of the layer before, together or not at all.
+    """Publish a layer's tables, computed from publications of the layers before it, together or not at all.
 
     Parameters
     ----------
@@ -171,43 +297,40 @@ def publish(
     StalePublication
         Where another process published the layer meanwhile: compute again from the newest state.
     """
-    with lake.publication(
-        source.log_id, layer, reads={source.layer: source.publication_id}, settings=settings, base=base
-    ) as publication:
+    with lake.publication(_log(sources), layer, reads=_reads(sources), settings=settings, base=base) as publication:
         for identifier, frame in tables.items():
             publication.replace(identifier, frame)
         return publication.commit()
 
 
 def build_log(lake: Lake, log_id: str) -> PublicationRecord:
-    """Build and publish silver and gold of a log from its bronze, without an orchestrator; give gold's publication.
+    """Build and publish every layer of a log from its bronze, without an orchestrator; give gold's publication.
 
     The Dagster assets take the same steps with checks in between; this is for notebooks and benchmarks.
     """
-    settings = lake.settings.log(log_id)
-    bronze = latest_or_fail(lake, log_id, "bronze")
-    silver = publish(
-        lake, bronze, "silver", silver_tables(silver_frames(lake, log_id, bronze, settings)), settings=settings
-    )
-    return publish(lake, silver, "gold", gold_frames(lake, log_id, silver))
+    made: dict[Layer, PublicationRecord] = {}
+    for layer, step in STEPS.items():
+        read, settings = sources(lake, log_id, layer), step.settings(lake, log_id)
+        tables = step.compute(lake, read, settings, newest_number(lake, log_id, layer) + 1)
+        made[layer] = publish(lake, read, layer, tables, settings=settings)
+    return made["gold"]
 
 
 def verify(lake: Lake, log_id: str) -> list[Verification]:
-    """Compute silver and gold of a log again, at the publications and settings they were built from, and compare.
+    """Compute every layer of a log again, from the publications and settings it was built from, and compare.
 
     Returns
     -------
     list of Verification
-        One for each table of the newest silver and gold publications.
+        One for each table of the newest publication of each layer that there is.
     """
     found: list[Verification] = []
-    silver = latest_or_fail(lake, log_id, "silver")
-    bronze = latest_or_fail(lake, log_id, "bronze", as_of=silver.publication_id)
-    settings = LogSettings.model_validate(silver.settings)
-    found += _compare(lake, silver, silver_tables(silver_frames(lake, log_id, bronze, settings)))
-    gold = latest_or_fail(lake, log_id, "gold")
-    source = latest_or_fail(lake, log_id, "silver", as_of=gold.publication_id)
-    found += _compare(lake, gold, gold_frames(lake, log_id, source))
+    for layer, step in STEPS.items():
+        record = lake.latest(log_id, layer)
+        if record is not None:
+            read = sources(lake, log_id, layer, as_of=record.publication_id)
+            tables = step.compute(lake, read, step.stored(record.settings), record.number)
+            found += _compare(lake, record, tables)
     return found
 
 

@@ -11,6 +11,7 @@ Wynn, Low, ter Hofstede, Nauta: A framework for cost-aware process management (C
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from ocelake.mining.resources import EventResources
 from ocelake.mining.traces import Traces
 from ocelake.mining.variants import Variants
 from ocelake.settings import FileSettings
@@ -68,7 +70,7 @@ class CostModel(FileSettings):
     default : Rate
         Of activities that are not named.
     activities, resources : mapping of str to Rate
-        By name. Both fixed rates apply; the hourly rate is the resource's where it has one, else the activity's.
+        By name. Both fixed rates apply; the hourly rate is the resources' where they have one, else the activity's.
     attributes : tuple of AttributeCost
         Costs that the log states.
     hours : {"work", "sojourn"}
@@ -106,7 +108,7 @@ def event_costs(
     model: CostModel,
     *,
     hours: npt.NDArray[np.float64],
-    resources: pl.Series,
+    resources: EventResources,
     attributes: pl.DataFrame,
 ) -> pl.DataFrame:
     """Cost every event.
@@ -119,8 +121,8 @@ def event_costs(
         The rates.
     hours : float array, one per event
         Hours by event rank; NaN where they are not known, which cost nothing.
-    resources : Series of str, one per event
-        Who did it; null where that is not known.
+    resources : EventResources
+        Who did it; where several did, each costs.
     attributes : DataFrame
         Columns event_id, name, value_float (of `ocel.event_attributes`).
 
@@ -135,23 +137,19 @@ def event_costs(
     >>> from ocelake.mining.traces import encode
     >>> one = {"event_id": ["e"], "object_id": ["o"], "activity": ["pay"], "object_type": ["order"]}
     >>> traces = encode(pl.DataFrame({**one, "time": [datetime(2024, 1, 1)], "sequence": [0]}))
-    >>> nobody, no_values = pl.Series([None], dtype=pl.String), pl.DataFrame(
-    ...     schema={"event_id": pl.String, "name": pl.String, "value_float": pl.Float64}
-    ... )
+    >>> nobody = EventResources(pl.Series(dtype=pl.String), np.array([], dtype=np.int32), np.array([0, 0]), None)
+    >>> no_values = pl.DataFrame(schema={"event_id": pl.String, "name": pl.String, "value_float": pl.Float64})
     >>> model = CostModel(activities={"pay": Rate(fixed=2, per_hour=10)})
     >>> event_costs(traces, model, hours=np.array([0.5]), resources=nobody, attributes=no_values)["cost"].to_list()
     [7.0]
     """
-    activity = [model.activities.get(name, model.default) for name in traces.activities]
-    names = resources.unique().drop_nulls().sort()
-    resource = [model.resources.get(name, Rate()) for name in names]
-    # The last place of the resources' rates stands for nobody.
-    who = pl.DataFrame({"name": resources}).join(
-        pl.DataFrame({"name": names}).with_row_index("code"), on="name", how="left", maintain_order="left"
+    of_activity = _rates([model.activities.get(name, model.default) for name in traces.activities])
+    of_activity = of_activity[traces.event_activity]
+    of_resource = np.zeros_like(of_activity)
+    event = np.repeat(np.arange(len(of_activity)), np.diff(resources.offsets))
+    np.add.at(
+        of_resource, event, _rates([model.resources.get(name, Rate()) for name in resources.names])[resources.resource]
     )
-    code = who["code"].fill_null(len(names)).to_numpy()
-    of_activity = np.array([(rate.fixed, rate.per_hour) for rate in activity] or [(0.0, 0.0)])[traces.event_activity]
-    of_resource = np.array([(rate.fixed, rate.per_hour) for rate in (*resource, Rate())])[code]
     hourly = np.where(of_resource[:, 1] != 0, of_resource[:, 1], of_activity[:, 1])
     frame = pl.DataFrame(
         {
@@ -170,6 +168,10 @@ def event_costs(
         pl.col("stated").fill_null(0.0),
         cost=pl.col("fixed") + pl.col("work") + pl.col("stated").fill_null(0.0),
     )
+
+
+def _rates(rates: Sequence[Rate]) -> npt.NDArray[np.float64]:
+    return np.array([(rate.fixed, rate.per_hour) for rate in rates], dtype=np.float64).reshape(-1, 2)
 
 
 def _stated(events: pl.DataFrame, model: CostModel, attributes: pl.DataFrame) -> pl.DataFrame:
@@ -285,7 +287,7 @@ def cost_tables(
     *,
     executions: pl.DataFrame,
     hours: npt.NDArray[np.float64],
-    resources: pl.Series,
+    resources: EventResources,
     attributes: pl.DataFrame,
 ) -> dict[str, pl.DataFrame]:
     """Compute all cost tables; they are empty where the model states no cost.
@@ -345,7 +347,7 @@ def cost_tables(
             "not_borne": left,
             "events": len(events),
             "events_without_hours": int(np.isnan(hours).sum()),
-            "events_without_resource": resources.null_count(),
+            "events_without_resource": int((np.diff(resources.offsets) == 0).sum()),
             "assumption": _assumption(model),
         }
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import polars as pl
 
+from ocelake.mining.change import change_tables
 from ocelake.mining.execution_variants import execution_tables
 from ocelake.mining.executions import CONNECTED, find_executions
+from ocelake.mining.explore import relation_tables
 from ocelake.mining.ocdfg import activity_nodes, in_seconds, ocdfg
+from ocelake.mining.performance import performance_tables
 from ocelake.mining.traces import Traces, encode
 from ocelake.mining.variants import find_variants, object_summaries, trace_variants
 from ocelake.settings import MiningSettings
-from ocelake.tables import TABLES
+from ocelake.tables import as_table, layer_tables
 
 __all__ = ["mine_log", "tied_share"]
 
@@ -26,6 +30,7 @@ def mine_log(
     quarantined: int,
     publication_id: str,
     settings: MiningSettings = _DEFAULTS,
+    counts: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, pl.DataFrame]:
     """Compute every gold table of one log.
 
@@ -33,13 +38,16 @@ def mine_log(
     ----------
     tables : mapping of str to DataFrame
         The log's silver tables by identifier (``"ocel.events"``, ...), without ``log_id`` and ``bucket``. Of events,
-        objects and E2O relations the ids, activity, type, time and sequence are used, of all others the number of rows.
+        objects, E2O and O2O relations the ids, activity, type, time and sequence are used, of the attributes of events
+        those of `ocelake.mining.performance.attribute_names`, of all others the number of rows.
     quarantined : int
         Rows of the log in `silver.quarantine`.
     publication_id : str
         The silver publication that the tables are of.
     settings : MiningSettings
-        Which kinds of process executions there are, and when two are of one variant.
+        Which kinds of process executions there are, when two are of one variant, who does the work.
+    counts : mapping of str to int
+        Rows of a table, where not all of them are given.
 
     Returns
     -------
@@ -67,10 +75,19 @@ def mine_log(
         "gold.object_summaries": object_summaries(traces, variants, described["variant_id"]).with_columns(
             pl.lit(publication_id).alias("publication_id")
         ),
-        "gold.log_summary": _log_summary(tables, traces, quarantined, len(executions[CONNECTED].ids)),
+        "gold.log_summary": _log_summary(
+            {**{name: len(frame) for name, frame in tables.items()}, **counts},
+            events,
+            traces,
+            quarantined,
+            len(executions[CONNECTED].ids),
+        ),
         **execution_tables(traces, stored, equality=settings.execution_equality),
+        **performance_tables(traces, tables, settings),
+        **relation_tables(traces, tables),
+        **change_tables(traces, variants, period=settings.period),
     }
-    return {identifier: _as_table(identifier, frame) for identifier, frame in mined.items()}
+    return {spec.identifier: as_table(spec.identifier, mined[spec.identifier]) for spec in layer_tables("gold")}
 
 
 def tied_share(traces: Traces) -> float | None:
@@ -85,7 +102,9 @@ def tied_share(traces: Traces) -> float | None:
     return float(tied.sum() / follow.sum()) if follow.any() else None
 
 
-def _log_summary(tables: Mapping[str, pl.DataFrame], traces: Traces, quarantined: int, executions: int) -> pl.DataFrame:
+def _log_summary(
+    rows: Mapping[str, int], events: pl.DataFrame, traces: Traces, quarantined: int, executions: int
+) -> pl.DataFrame:
     counted = (
         "events",
         "objects",
@@ -96,10 +115,9 @@ def _log_summary(tables: Mapping[str, pl.DataFrame], traces: Traces, quarantined
         "event_attributes",
         "object_attributes",
     )
-    events = tables["ocel.events"]
     return pl.DataFrame(
         {
-            **{name: [len(tables[f"ocel.{name}"])] for name in counted},
+            **{name: [rows[f"ocel.{name}"]] for name in counted},
             "events_without_objects": len(events) - pl.Series(traces.step_event).n_unique(),
             "objects_without_events": int((traces.lengths == 0).sum()),
             "quarantined": quarantined,
@@ -109,9 +127,3 @@ def _log_summary(tables: Mapping[str, pl.DataFrame], traces: Traces, quarantined
             "tied_share": tied_share(traces),
         }
     )
-
-
-def _as_table(identifier: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Give the columns and types that the registry declares."""
-    spec = TABLES[identifier]
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in spec.schema.items() if name not in spec.partition)

@@ -38,7 +38,7 @@ __all__ = [
     "text",
 ]
 
-Layer = Literal["bronze", "silver", "gold", "model", "policy", "conformance"]
+Layer = Literal["bronze", "silver", "gold", "model", "policy"]
 """What one publication writes: a layer's tables of one log, together or not at all."""
 
 READS: Final[Mapping[Layer, tuple[Layer, ...]]] = {

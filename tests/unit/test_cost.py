@@ -12,10 +12,24 @@ from hypothesis import strategies as st
 
 from ocelake.errors import SettingError
 from ocelake.mining.cost import AttributeCost, CostModel, Rate, cost_tables
+from ocelake.mining.resources import EventResources
 from ocelake.mining.traces import Traces, encode
 from ocelake.mining.variants import find_variants, trace_variants
 from ocelake.tables import TABLES
 from tests.unit.reference_mining import Log, logs
+
+
+def done_by(who: list[str | None]) -> EventResources:
+    names = sorted({name for name in who if name is not None})
+    known = [name for name in who if name is not None]
+    offsets = np.cumsum([0, *(name is not None for name in who)])
+    return EventResources(
+        pl.Series(names, dtype=pl.String),
+        np.array([names.index(name) for name in known], dtype=np.int32),
+        offsets,
+        None,
+    )
+
 
 ATTRIBUTES = {"event_id": pl.String, "name": pl.String, "value_float": pl.Float64}
 MODELS = st.sampled_from(
@@ -51,7 +65,7 @@ def costed(log: Log, model: CostModel) -> tuple[Traces, dict[str, pl.DataFrame],
             schema={"kind": pl.String, "execution_id": pl.String, "event_id": pl.String},
         ),
         hours=np.array([np.nan if hour is None else hour for hour in hours]),
-        resources=pl.Series(who, dtype=pl.String),
+        resources=done_by(who),
         attributes=fees,
     )
     return traces, frames, hours, who

@@ -1,0 +1,68 @@
+"""Building one layer of a log in an asset: compute, audit, publish together or not at all, and tell.
+
+What belongs elsewhere: how a layer comes about (`ocelake.lake.build`), what is checked (`ocelake.lake.audits`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import polars as pl
+from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult
+
+from assets.publishing import Rebuild, publish_or_retry
+from assets.specs import check_results, materializations
+from ocelake.lake import Lake, PublicationRecord
+from ocelake.lake.audits import blocking
+from ocelake.lake.build import Step, newest_number, published_tables, sources, unchanged
+from ocelake.ocel.audit import Finding
+
+__all__ = ["Events", "build_layer"]
+
+Tables: TypeAlias = Mapping[str, pl.DataFrame]
+Events: TypeAlias = Iterator[MaterializeResult[Any] | AssetCheckResult]
+
+
+def build_layer(
+    context: AssetExecutionContext,
+    config: Rebuild,
+    lake: Lake,
+    step: Step,
+    *,
+    audit: Callable[[Tables], list[Finding]],
+    shown: Callable[[Lake, PublicationRecord, Tables], Mapping[str, Mapping[str, Any]]],
+) -> Events:
+    """Build a layer of the log that is the partition.
+
+    Parameters
+    ----------
+    audit : callable
+        Checks the staged tables.
+    shown : callable
+        Gives, from the lake, the publication and its tables, the metadata of tables beyond what all have.
+    """
+    started, log_id = perf_counter(), context.partition_key
+    read, settings = sources(lake, log_id, step.layer), step.settings(lake, log_id)
+    base = newest_number(lake, log_id, step.layer)
+    kept = None if config.rebuild else unchanged(lake, read, step.layer, settings)
+    tables = published_tables(lake, kept) if kept else step.compute(lake, read, settings, base + 1)
+    findings = audit(tables)
+    yield from check_results(findings)
+    failed = blocking(findings)
+    if failed:
+        context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
+        return
+    record = kept or publish_or_retry(lake, read, step.layer, tables, settings=settings, base=base)
+    yield from materializations(
+        step.layer,
+        common={
+            "publication_read": ", ".join(record.reads.values()),
+            "publication_written": record.publication_id,
+            "unchanged": kept is not None,
+            "seconds": round(perf_counter() - started, 3),
+        },
+        rows=record.rows,
+        extra=shown(lake, record, tables),
+    )
