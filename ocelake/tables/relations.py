@@ -26,7 +26,10 @@ SPECS: Final[tuple[TableSpec, ...]] = (
                 "The source's life is within the target's (D), starts it or comes before it (I), the inverses of these "
                 "(Di, Ii), or any (P); null where no pair has events.",
             ),
-            text("event_cardinality", "Targets of an event that has a source: 0, 1, 0..1, 1..* or 0..*."),
+            text(
+                "event_cardinality",
+                "Targets of an event that has a source: 0, 1, 0..1, 1..* or 0..*; null without events.",
+            ),
             text("log_cardinality", "Targets that a source is related to: 0, 1, 0..1, 1..* or 0..*.", required=True),
             count("events", "Events with an object of the source type.", required=True),
             count("events_one", "Of these, with one object of the target type.", required=True),

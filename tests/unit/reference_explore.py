@@ -54,21 +54,7 @@ class Rich:
                 [(event, name, 0, value, "string", None, None) for (event, name), value in self.event_values.items()],
             ),
             object_attributes=table(
-                "ocel.object_attributes",
-                [
-                    (
-                        name,
-                        attribute,
-                        None if time is None else instant(time),
-                        time is None,
-                        ordinal,
-                        value,
-                        "string",
-                        None,
-                        None,
-                    )
-                    for (name, attribute, time, ordinal), value in self.object_values.items()
-                ],
+                "ocel.object_attributes", [value_row(*item) for item in self.object_values.items()]
             ),
             event_types=table("ocel.event_types", [(name,) for name in ACTIVITIES]),
             object_types=table("ocel.object_types", [(name,) for name in OBJECT_TYPES]),
@@ -77,6 +63,12 @@ class Rich:
             ),
             object_type_attributes=table("ocel.object_type_attributes", typed),
         )
+
+
+def value_row(key: tuple[str, str, int | None, int], value: str) -> tuple[object, ...]:
+    """Give one row of `ocel.object_attributes`."""
+    owner, name, time, ordinal = key
+    return owner, name, None if time is None else instant(time), time is None, ordinal, value, "string", None, None
 
 
 @st.composite

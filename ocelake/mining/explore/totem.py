@@ -55,7 +55,8 @@ def totem(traces: Traces, object_objects: pl.DataFrame, *, threshold: float = 0.
 
         - event_cardinality: how many objects of the target type an event has that has one of the source type;
           log_cardinality: how many objects of the target type an object of the source type is related to. One of
-          ``0``, ``1``, ``0..1``, ``1..*``, ``0..*``, in this order of precision. An object without events counts.
+          ``0``, ``1``, ``0..1``, ``1..*``, ``0..*``, in this order of precision. An object without events counts; the
+          event cardinality is null where no event has the source type.
         - temporal_relation: for the lives of two related objects: ``D``, that of the source lies within that of the
           target; ``Di``, the other way round; ``I``, the source ends before the target begins, or begins before it and
           ends within it; ``Ii``, the other way round; ``P``, any. Lives that only touch, or are equal, are in several.
@@ -117,7 +118,9 @@ def _cardinality(total: str, threshold: float) -> pl.Expr:
     one, many, all_of = pl.col(f"{total}_one"), pl.col(f"{total}_many"), pl.col(total)
     zero = all_of - one - many
     return (
-        pl.when(zero / all_of >= threshold)
+        pl.when(all_of == 0)
+        .then(None)
+        .when(zero / all_of >= threshold)
         .then(pl.lit("0"))
         .when(one / all_of >= threshold)
         .then(pl.lit("1"))
@@ -125,8 +128,7 @@ def _cardinality(total: str, threshold: float) -> pl.Expr:
         .then(pl.lit("0..1"))
         .when((one + many) / all_of >= threshold)
         .then(pl.lit("1..*"))
-        .when(all_of > 0)
-        .then(pl.lit("0..*"))
+        .otherwise(pl.lit("0..*"))
     )
 
 
