@@ -24,6 +24,7 @@ from ocelake.ocel import Ocel
 from ocelake.ocel.generate import generate
 from ocelake.ocel.read import read_log
 from tests.integration.test_mining_oracles import as_pm4py
+from tests.unit.reference_mining import Log
 
 FLAGS = [(fall_throughs, strict) for fall_throughs in (False, True) for strict in (False, True)]
 
@@ -277,6 +278,18 @@ def test_flags_reach_the_miner_of_every_type(fall_throughs: bool, strict: bool) 
         parameters={"disable_fallthroughs": not fall_throughs, "disable_strict_sequence_cut": not strict},
     )
     assert same(of_ocpn(ours), of_pm4py_ocpn(theirs, {net.object_type for net in ours.nets}))
+
+
+def test_pm4py_fails_on_a_type_that_no_event_has() -> None:
+    """The smallest log: one event of one object, and an object of another type. Ours has no net for that type."""
+    import pm4py
+
+    log = Log({"e": ("pay", 0, 0)}, {"o": "order", "p": "product"}, [("e", "o", "")])
+    tables = log.tables()
+    ocel = Ocel(**{name: tables[f"ocel.{name}"] for name in ("events", "objects", "event_objects")})
+    with pytest.raises(KeyError, match="product"):
+        pm4py.discover_oc_petri_net(as_pm4py(ocel))
+    assert [net.object_type for net in mine(ocel).nets] == ["order"]
 
 
 # --- exchange

@@ -117,6 +117,7 @@ def test_a_part_without_start_or_end_joins_another() -> None:
 def test_what_leads_back_comes_from_every_end_and_leads_to_every_start() -> None:
     assert parts("abc", loop_cut(graph("ab", "abcab"))) == ["ab", "c"]
     assert loop_cut(graph("ab", "db", "abcab")) is None
+    assert loop_cut(graph("ab", "ad", "abcab")) is None
 
 
 def test_fold_joins_nested_operators_and_drops_silent_steps() -> None:

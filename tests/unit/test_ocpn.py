@@ -89,6 +89,21 @@ def test_cardinalities_are_those_counted_by_hand(log: Log) -> None:
         assert lenient.cardinalities[kind, activity] == Cardinality(counts.count(1) / len(counts) < 0.8, *seen)
 
 
+@pytest.mark.parametrize(("others", "variable"), [(4, False), (3, True)])
+def test_by_pm4pys_rule_an_arc_is_variable_below_80_percent_of_events_with_one_object(
+    others: int, variable: bool
+) -> None:
+    names = [f"e{n}" for n in range(others)]
+    objects = dict.fromkeys(["o", "p", *names], "order")
+    log = Log(
+        {name: ("pay", n, 0) for n, name in enumerate(["e", *names])},
+        objects,
+        [("e", "o", ""), ("e", "p", ""), *((name, name, "") for name in names)],
+    )
+    assert mine(log, variable_arcs="pm4py").cardinalities == {("order", "pay"): Cardinality(variable, 1, 2)}
+    assert mine(log).cardinalities == {("order", "pay"): Cardinality(True, 1, 2)}
+
+
 @settings(max_examples=40, deadline=None)
 @given(logs(), st.booleans(), st.booleans(), st.booleans())
 def test_nets_are_those_of_each_types_traces(log: Log, fall_throughs: bool, strict: bool, empty: bool) -> None:
