@@ -76,7 +76,7 @@ class Reference:
         either = [self.of_type(event, item) for item in self.rule.any]
         return (
             objects >= set(chosen)
-            and all(group and objects >= set(group) for group in together)
+            and all(objects >= set(group) for group in together)
             and all(objects & set(group) for group in either)
         )
 
@@ -101,7 +101,7 @@ class Reference:
             return "violated"
         if len(hits) >= rule.count.at_least:
             return "fulfilled"
-        linked = all(self.of_type(event, item) for item in (*rule.all, *rule.any))
+        linked = all(self.of_type(event, item) for item in rule.any)
         deadline = None if rule.within is None else log.events[event][1] + rule.within / timedelta(microseconds=1)
         return "pending" if is_open and linked and deadline is not None and deadline > self.last else "violated"
 

@@ -76,18 +76,21 @@ class _Situations:
         By ``all`` type, the objects.
     either : list of _Grouped
         By ``any`` type, the objects.
+    everything : int
+        Code of an object that all events are as if they had: what is shared where nothing has to be.
     """
 
     source: Places
     chosen: list[Places]
     together: list[_Grouped]
     either: list[_Grouped]
+    everything: int
 
     @property
     def unlinked(self) -> Flags:
-        """Where the event has no object of a type that a target has to share: it has no targets."""
+        """Where the event has no object of an ``any`` type: it has no targets."""
         empty = np.zeros(len(self.source), dtype=bool)
-        for group in (*self.together, *self.either):
+        for group in self.either:
             empty |= group.lengths == 0
         return empty
 
@@ -97,6 +100,10 @@ class _Situations:
         single = [_Grouped(g.starts, np.where(g.lengths == 1, 1, 0), g.objects) for g in self.either]
         pairs = [group.flat() for group in (*self.together, *single)]
         pairs += [(np.arange(len(self.source)), objects) for objects in self.chosen]
+        free = np.full(len(self.source), not self.chosen)
+        for group in (*self.together, *self.either):
+            free &= group.lengths == 0
+        pairs.append((np.flatnonzero(free), np.full(free.sum(), self.everything)))
         return _group(np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs]), len(self.source))
 
     def choices(self) -> list[_Grouped]:
@@ -148,7 +155,8 @@ def check_event_events(log: Log, rule: EventEvents) -> Outcome:
     """Check a rule of events and other events.
 
     A candidate is an event that ``when`` selects. It violates the rule where one of its situations does; without an
-    object of an ``each`` type it has none. Of objects in ``all`` and ``any`` it needs one, else it has no targets.
+    object of an ``each`` type it has none. Without one of an ``all`` type nothing of the type is to be shared; without
+    one of an ``any`` type there are no targets.
 
     Examples
     --------
@@ -184,7 +192,7 @@ def check_event_events(log: Log, rule: EventEvents) -> Outcome:
         events=Members(np.arange(len(violators)), sources[violators]).then(
             distinct_members(np.searchsorted(violators, situations.source[witness]), event)
         ),
-        objects=_involved_objects(rule, situations, violated, number),
+        objects=_involved_objects(situations, violated, number),
     )
 
 
@@ -305,26 +313,23 @@ def _situations(log: Log, rule: EventEvents, sources: Places) -> _Situations:
         group = _involvement(log, item, sources)
         row, place = ragged(group.starts[source], group.lengths[source])
         source, chosen = source[row], [*(objects[row] for objects in chosen), group.objects[place]]
-    if not (rule.each or rule.all or rule.any):
-        chosen = [np.zeros(len(sources), dtype=np.int32)]
     together, either = (
         [_involvement(log, item, sources).of(source) for item in items] for items in (rule.all, rule.any)
     )
-    return _Situations(source, chosen, together, either)
+    return _Situations(source, chosen, together, either, everything=len(log.traces.object_ids))
 
 
 def _keys(log: Log, rule: EventEvents, events: Flags) -> Places:
     """Give the keys of the steps of some events, for the types that targets share; ascending."""
     involved = (*rule.each, *rule.all, *rule.any)
-    if not involved:
-        # Nothing is shared: as if all events had one object, of code 0.
-        return np.flatnonzero(events)
     parts = []
     for first, last in sorted({type_range(log, item if isinstance(item, str) else item.type) for item in involved}):
         steps = slice(*log.traces.offsets[[first, last]])
         event = log.traces.step_event[steps]
         kept = np.flatnonzero(events[event])
         parts.append(trace_keys(log.traces.step_object[steps][kept], event[kept]))
+    every = np.flatnonzero(events)
+    parts.append(trace_keys(np.full(len(every), len(log.traces.object_ids)), every))
     return np.concatenate(parts)
 
 
@@ -469,12 +474,11 @@ def _summarise(details: pl.Series, violated: Places, combinations: Places) -> pl
     return frame.select(pl.when(pl.col("of") > 1).then(several).otherwise("detail")).to_series()
 
 
-def _involved_objects(rule: EventEvents, situations: _Situations, violated: Places, number: Places) -> Members:
+def _involved_objects(situations: _Situations, violated: Places, number: Places) -> Members:
     """Give the objects that targets had to share, of the situations that are violated."""
-    if not (rule.each or rule.all or rule.any):
-        return Members(number[:0], number[:0])
     every: Places = np.arange(len(violated))
-    parts = [(every, objects[violated]) for objects in situations.chosen]
+    parts = [(every[:0], every[:0])]
+    parts += [(every, objects[violated]) for objects in situations.chosen]
     parts += [group.of(violated).flat() for group in (*situations.together, *situations.either)]
     row, objects = (np.concatenate(part) for part in zip(*parts, strict=True))
     return distinct_members(number[row], objects)

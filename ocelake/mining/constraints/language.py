@@ -321,8 +321,8 @@ class EventEvents(_Rule):
         asked for is a target. The event itself is never its own target.
     each, all, any : tuple of str or Linked
         Object types. ``each``: for each of the event's objects of the type there are so many targets with it; for
-        several types, for each combination. ``all``: a target has all of the event's objects of the type, and there
-        is one; ``any``: at least one.
+        several types, for each combination. ``all``: a target has all of the event's objects of the type; ``any``: at
+        least one.
     count : Count
         How many targets; one or more, where not given.
     within, not_within : timedelta, optional

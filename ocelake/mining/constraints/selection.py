@@ -295,7 +295,8 @@ def _as_of(traces: Traces, objects: Places, events: Places) -> Places:
         & (step_object[inside] == objects)
         & (traces.event_time[step_event[inside]] == times)
     )
-    return times - goes_on
+    seen: Places = times - goes_on
+    return seen
 
 
 def _last_before(owners: Places, since: Places, objects: Places, limits: Places) -> Places:
