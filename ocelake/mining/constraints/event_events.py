@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from ocelake.mining.constraints.language import EventEvents, Linked
-from ocelake.mining.constraints.outcome import Members, Outcome, describe_counts, distinct_members, out_of
+from ocelake.mining.constraints.outcome import Members, Outcome, describe_counts, distinct, distinct_members, out_of
 from ocelake.mining.constraints.selection import (
     Flags,
     Log,
@@ -300,7 +300,7 @@ def _involvement(log: Log, item: str | Linked, sources: Places) -> _Grouped:
 
 def _group(owners: Places, objects: Places, count: int) -> _Grouped:
     """Group pairs by owner; a pair that is there twice counts once."""
-    keys = np.unique(trace_keys(owners, objects))
+    keys = distinct(trace_keys(owners, objects))
     owner = keys >> 32
     lengths = np.bincount(owner, minlength=count)
     return _Grouped(np.cumsum(lengths) - lengths, lengths, (keys & _EVENT).astype(np.int32))

@@ -11,7 +11,7 @@ import polars as pl
 
 from ocelake.mining.constraints.language import Count
 
-__all__ = ["Members", "Outcome", "describe_counts", "distinct_members", "out_of"]
+__all__ = ["Members", "Outcome", "describe_counts", "distinct", "distinct_members", "out_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +59,19 @@ class Outcome:
     objects: Members
 
 
+def distinct(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give the distinct keys, ascending.
+
+    Examples
+    --------
+    >>> distinct(np.array([7, 3, 7])).tolist()
+    [3, 7]
+    """
+    # By sorting, which is quick where keys are in order already, as here they mostly are; `numpy.unique` hashes.
+    keys = np.sort(keys, kind="stable")
+    return keys[np.concatenate(([True], keys[1:] != keys[:-1]))] if len(keys) else keys
+
+
 def distinct_members(violation: npt.NDArray[np.integer[Any]], code: npt.NDArray[np.integer[Any]]) -> Members:
     """Give each member of each violation once, in the order of codes.
 
@@ -67,7 +80,7 @@ def distinct_members(violation: npt.NDArray[np.integer[Any]], code: npt.NDArray[
     >>> distinct_members(np.array([1, 0, 1]), np.array([5, 7, 5])).code.tolist()
     [7, 5]
     """
-    keys = np.unique((violation.astype(np.int64) << 32) | code)
+    keys = distinct((violation.astype(np.int64) << 32) | code)
     return Members(keys >> 32, keys & 0xFFFFFFFF)
 
 

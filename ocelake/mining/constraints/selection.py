@@ -83,7 +83,7 @@ def ragged(starts: Places, lengths: Places) -> tuple[Places, Places]:
     return owner, np.arange(len(owner)) + (starts - before)[owner]
 
 
-def trace_keys(objects: Places, events: Places) -> Places:
+def trace_keys(objects: Places, events: Places) -> npt.NDArray[np.int64]:
     """Give numbers that sort as (object, event) do, and are equal where both are.
 
     Examples
