@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 from ocelake.errors import OcelakeError
 from ocelake.mining import encode, mine_log
 from ocelake.mining.variants import variant_id
+from ocelake.settings import MiningSettings
 from ocelake.tables import TABLES, layer_tables
 from tests.unit import reference_mining as reference
 from tests.unit.reference_mining import Log, logs
@@ -153,6 +154,16 @@ def test_renaming_that_keeps_the_order_changes_nothing(log: Log) -> None:
     ours, theirs = mine(log), mine(renamed)
     for identifier in ("gold.ocdfg_nodes", "gold.ocdfg_edges", "gold.trace_variants", "gold.log_summary"):
         assert_frame_equal(ours[identifier], theirs[identifier], check_exact=True)
+
+
+def test_the_kinds_of_executions_are_a_setting() -> None:
+    chosen = MiningSettings(executions=("leading:order", "leading:item"), execution_equality="adams")
+    mined = mine_log(small().tables(), quarantined=0, publication_id="p", settings=chosen)
+    found = mined["ocel.process_executions"]
+    assert found["kind"].value_counts(sort=True).rows() == [("leading:item", 3), ("leading:order", 1)]
+    assert found["variant_id"].null_count() == 0
+    assert mined["gold.execution_variants"]["executions"].sum() == 4
+    assert mined["gold.log_summary"]["executions"].item() == 3, "the connected ones, stored or not"
 
 
 def test_every_gold_table_has_the_columns_of_the_registry() -> None:
