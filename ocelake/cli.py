@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from ocelake import errors
+from ocelake.kinds import Kind
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ocelake.lake import Lake
 
 __all__ = ["app", "main"]
@@ -48,12 +51,8 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
-class Kind(StrEnum):
-    """What `draw` draws."""
-
-    ocdfg = "ocdfg"
-    variants = "variants"
-    timeline = "timeline"
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
+TypesOption = Annotated[list[str] | None, typer.Option("--type", help="These object types alone (repeat).")]
 
 
 def main() -> NoReturn:
@@ -202,23 +201,14 @@ def tables() -> None:
 @app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT statement, over the tables that `ocelake tables` lists.")],
-    output: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.table,
+    output: FormatOption = Format.table,
     as_of: AsOfOption = None,
 ) -> None:
     """Query the tables with SQL (DuckDB, read only)."""
-    from ocelake.console import as_text, print_frame, without_bytes
-
     lake = _lake()
     lake.moment(as_of)  # a wrong moment is told, also where the query reads no table
     frame = lake.sql(query, as_of=as_of)
-    if output is Format.table:
-        print_frame(frame)
-    elif output is Format.csv:
-        sys.stdout.write(as_text(frame).write_csv())
-    elif output is Format.json:
-        sys.stdout.write(without_bytes(frame).write_json() + "\n")
-    else:
-        frame.write_parquet(sys.stdout.buffer)
+    _print(frame, output)
 
 
 @app.command()
@@ -288,26 +278,127 @@ def draw(
     kind: Annotated[Kind, typer.Argument(help="What to draw.")],
     log: LogArgument,
     out: Annotated[Path, typer.Argument(help="OUT.svg")],
-    coverage: Annotated[float, typer.Option(min=0.0, max=1.0, help="OC-DFG: share of its flow to show.")] = 1.0,
+    coverage: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="OC-DFG: share of its flow to show (default: what is readable)."),
+    ] = None,
+    types: TypesOption = None,
     as_of: AsOfOption = None,
 ) -> None:
     """Draw a log's process as SVG."""
-    from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
+    from ocelake.pictures import draw_log
 
     lake = _lake()
     _known(lake, log)
     _writable(out, ".svg")
-    if lake.latest(log, "gold", as_of) is None:
-        raise errors.NotFound(f"The log {log!r} has no gold tables at that moment.", fix="Name a later one.")
-    if kind is Kind.ocdfg:
-        nodes, edges = (lake.read(f"gold.ocdfg_{part}", log, as_of=as_of) for part in ("nodes", "edges"))
-        svg = draw_ocdfg(nodes, edges, coverage=coverage)
-    elif kind is Kind.variants:
-        svg = draw_variants(lake.read("gold.trace_variants", log, as_of=as_of))
-    else:
-        svg = draw_timeline(lake.read("ocel.events", log, as_of=as_of, columns=["activity", "time"]))
+    svg = draw_log(kind, lake, log, object_types=types, coverage=coverage, as_of=as_of)
     out.write_text(svg, encoding="utf-8")
     typer.echo(f"Wrote {out} ({out.stat().st_size:,} bytes)")
+
+
+@app.command()
+def model(
+    log: LogArgument,
+    out: Annotated[Path, typer.Argument(help="OUT.json (the whole model) or OUT.pnml (the net of one type).")],
+    object_type: Annotated[str | None, typer.Option("--type", help="The object type, for PNML.")] = None,
+    as_of: AsOfOption = None,
+) -> None:
+    """Write a log's current object-centric Petri net."""
+    from ocelake.exchange import write_model
+
+    lake = _lake()
+    _known(lake, log)
+    _writable(out, ".json", ".pnml")
+    write_model(lake, log, out, object_type=object_type, as_of=as_of)
+    typer.echo(f"Wrote {out} ({out.stat().st_size:,} bytes)")
+
+
+@app.command()
+def sublog(
+    log: LogArgument,
+    out: Annotated[Path, typer.Argument(help="OUT.json, OUT.xml or OUT.sqlite (OCEL 2.0).")],
+    types: TypesOption = None,
+    activities: Annotated[list[str] | None, typer.Option("--activity", help="Keep these activities (repeat).")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Keep events from this time on (ISO 8601).")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Keep events before this time.")] = None,
+    objects: Annotated[
+        list[str] | None, typer.Option("--with", help="Keep the executions with one of these objects (repeat).")
+    ] = None,
+    sample: Annotated[int | None, typer.Option(min=0, help="Draw so many executions.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    drill_down: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="TYPE ATTRIBUTE", help="Split an object type by an attribute.")
+    ] = None,
+    unfold: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="ACTIVITY TYPE", help="Split an activity by an object type.")
+    ] = None,
+    as_of: AsOfOption = None,
+) -> None:
+    """Write a part of a log, or a finer view of it, as a log of its own."""
+    from ocelake.lake.records import parse_time
+    from ocelake.mining import explore
+    from ocelake.ocel.write import SUFFIXES, write_log
+
+    _writable(out, *SUFFIXES)
+    part = explore.select_log(
+        _lake().ocel(log, as_of=as_of),
+        object_types=types,
+        activities=activities,
+        start=parse_time(start) if start else None,
+        end=parse_time(end) if end else None,
+        executions_with=objects,
+        sample=sample,
+        seed=seed,
+    )
+    if drill_down:
+        part = explore.drill_down(part, *drill_down)
+    if unfold:
+        part = explore.unfold(part, *unfold)
+    write_log(part, out)
+    typer.echo(f"Wrote {out}: {part.events.height:,} events, {part.objects.height:,} objects")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A log or a silver publication, and @FROM/TO for a part of its time.")],
+    after: Annotated[str, typer.Argument(help="Likewise.")],
+    everything: Annotated[bool, typer.Option("--all", help="Show what is the same as well.")] = False,
+    output: FormatOption = Format.table,
+) -> None:
+    """Compare two processes: what appeared, vanished, became more or less frequent, faster or slower."""
+    from ocelake.compare import compare_processes
+
+    found = compare_processes(_lake(), before, after)
+    if not everything:
+        found = found.filter(~(found["occurrence"].eq("same") & found["duration"].fill_null("same").eq("same")))
+    _print(found, output)
+
+
+@app.command()
+def rules(
+    log: LogArgument,
+    rows: Annotated[int, typer.Option(min=0, help="How many violations to show.")] = 20,
+    as_of: AsOfOption = None,
+) -> None:
+    """Show how a log keeps its rules (logs/<log>.rules.yaml), and what violates them."""
+    from ocelake.console import print_rules
+
+    lake = _lake()
+    _known(lake, log)
+    print_rules(lake, log, rows, as_of=as_of)
+
+
+def _print(frame: pl.DataFrame, output: Format) -> None:
+    from ocelake.console import as_text, print_frame, without_bytes
+
+    if output is Format.table:
+        print_frame(frame)
+    elif output is Format.csv:
+        sys.stdout.write(as_text(frame).write_csv())
+    elif output is Format.json:
+        sys.stdout.write(without_bytes(frame).write_json() + "\n")
+    else:
+        frame.write_parquet(sys.stdout.buffer)
 
 
 def _settings() -> Any:

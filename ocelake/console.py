@@ -179,6 +179,22 @@ def print_quarantine(lake: Lake, log_id: str, rows: int) -> None:
         print_frame(frame.head(rows).select(columns), f"The first {min(rows, frame.height)}")
 
 
+def print_rules(lake: Lake, log_id: str, rows: int, *, as_of: str | None = None) -> None:
+    """Print how each rule of a log is kept, then some of its violations."""
+    moment = lake.moment(as_of)
+    results = lake.read("gold.rule_results", log_id, as_of=moment)
+    if results.is_empty():
+        Console(highlight=False).print(
+            f"No rule was checked. Write them into {lake.settings.home / 'logs' / f'{log_id}.rules.yaml'} "
+            "(docs/rules.md says how), then materialize gold."
+        )
+        return
+    print_frame(results.drop("severity"), f"rules of {log_id}")
+    violations = lake.read("gold.rule_violations", log_id, as_of=moment)
+    if violations.height:
+        print_frame(violations.head(rows), f"{min(rows, violations.height):,} of {violations.height:,} violations")
+
+
 def print_validation(conformed: Conformed, findings: Sequence[Finding]) -> None:
     """Print the accounting and the findings of one file."""
     print_frame(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import polars as pl
 from pydantic import BaseModel
 
-from ocelake.draw.ocpn import lay_out_ocpn
+from ocelake.draw import lay_out_ocpn
 from ocelake.errors import NotFound
 from ocelake.lake.policy import Policy, load_policy
 from ocelake.mining.gold import mine_log
@@ -53,26 +53,15 @@ Sources: TypeAlias = "Mapping[Layer, PublicationRecord]"
 
 _SILVER_INPUT = ("bronze.event_records", "bronze.object_records", "bronze.batches")
 
-_TRACES_INPUT: Final[Mapping[str, list[str]]] = {
-    "ocel.events": ["event_id", "activity", "time", "sequence"],
-    "ocel.objects": ["object_id", "object_type"],
-    "ocel.event_objects": ["event_id", "object_id"],
-}
-"""What `ocelake.mining.traces.encode` needs."""
-
-_GOLD_INPUT: Final[Mapping[str, list[str]]] = {
-    **_TRACES_INPUT,
+_GOLD_INPUT: Final[Mapping[str, list[str] | None]] = {
+    "ocel.events": ["activity", "time"],
     "ocel.object_objects": ["source_id", "target_id"],
-    "ocel.event_types": ["activity"],
-    "ocel.object_types": ["object_type"],
 }
 
 _POLICY_INPUT: Final[Mapping[str, list[str] | None]] = {
-    **_TRACES_INPUT,
     "ocel.event_objects": ["event_id", "object_id", "qualifier"],
     "ocel.object_objects": ["source_id", "target_id", "qualifier"],
 }
-
 
 DRAWN: Final = ("places", "transitions", "arcs", "markings")
 """The tables of a model that its picture is drawn from."""
@@ -174,45 +163,40 @@ def _silver(lake: Lake, sources: Sources, settings: LogSettings, number: int) ->
 
 
 def _gold(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -> Tables:
-    silver, names = sources["silver"], attribute_names(settings)
+    silver = sources["silver"]
+    attributes = _named_attributes(lake, silver, "ocel.event_attributes", attribute_names(settings))
     return mine_log(
-        {
-            **_read(lake, silver, _GOLD_INPUT),
-            "ocel.event_attributes": _named_attributes(lake, silver, "ocel.event_attributes", names),
-        },
+        {**_read(lake, silver, _GOLD_INPUT), "ocel.event_attributes": attributes},
         settings=settings,
         quarantined=silver.rows["silver.quarantine"],
         counts=silver.rows,
         publication_id=silver.publication_id,
+        traces=lake.traces(silver.log_id, silver.publication_id),
     )
 
 
 def _model(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -> Tables:
     silver = sources["silver"]
-    tables = mine_model(
-        _read(lake, silver, _TRACES_INPUT), settings=settings, version=number, publication_id=silver.publication_id
-    )
+    traces = lake.traces(silver.log_id, silver.publication_id)
+    tables = mine_model(traces, settings=settings, version=number, publication_id=silver.publication_id)
     places, transitions, arcs, markings = (tables[f"ocpn.{part}"] for part in DRAWN)
     layout = lay_out_ocpn(places, transitions, arcs, markings)
     return {**tables, "ocpn.layout": as_table("ocpn.layout", layout)}
 
 
 def _policy(lake: Lake, sources: Sources, settings: Policy, number: int) -> Tables:
-    silver = sources["silver"]
-    # Without anything declared there is nothing to read.
+    silver, gold = sources["silver"], sources["gold"]
     if not settings.rules.rules and not settings.costs.stated:
-        return judge_log({}, rules=settings.rules, costs=settings.costs, mining=settings.mining)
+        # Nothing is declared, so there is nothing to read.
+        return {spec.identifier: as_table(spec.identifier) for spec in layer_tables("policy")}
     names = policy_attributes(settings.rules, settings.costs, settings.mining)
-    return judge_log(
-        {
-            **_read(lake, silver, _POLICY_INPUT),
-            **{table: _named_attributes(lake, silver, table, asked) for table, asked in names.items()},
-            **_read(lake, sources["gold"], {"ocel.execution_events": None}),
-        },
-        rules=settings.rules,
-        costs=settings.costs,
-        mining=settings.mining,
-    )
+    tables = {
+        **_read(lake, silver, _POLICY_INPUT),
+        **_read(lake, gold, {"ocel.execution_events": None}),
+        **{table: _named_attributes(lake, silver, table, asked) for table, asked in names.items()},
+    }
+    traces = lake.traces(silver.log_id, silver.publication_id)
+    return judge_log(traces, tables, rules=settings.rules, costs=settings.costs, mining=settings.mining)
 
 
 STEPS: Final[Mapping[Layer, Step]] = {

@@ -30,6 +30,7 @@ from ocelake.tables import TABLES, TIMESTAMP, Layer, TableSpec
 
 if TYPE_CHECKING:
     from ocelake.lake.sql import SqlSession
+    from ocelake.mining.traces import Traces
 
 __all__ = ["Lake", "open_lake"]
 
@@ -220,11 +221,7 @@ class Lake:
             Where the log has no silver publication at that moment.
         """
         moment = loaded_moment(self.store, as_of)
-        if latest_publication(self.store, log_id, "silver", moment) is None:
-            raise NotFound(
-                f"The log {log_id!r} has no OCEL tables" + (" at that moment." if as_of else "."),
-                fix=f"The logs are: {', '.join(self.logs()) or 'none yet; ingest one'}.",
-            )
+        self._require(log_id, moment, as_of)
         names = [identifier for identifier, _ in Ocel().frames()]
         tables = self.store.tables(names)
         lazy = []
@@ -235,6 +232,31 @@ class Lake:
             lazy.append(scan_table(spec, tables[name], view, log_id).sort(sort))
         frames = pl.collect_all(lazy)
         return Ocel(**{name.removeprefix("ocel."): frame for name, frame in zip(names, frames, strict=True)})
+
+    def traces(self, log_id: str, as_of: AsOf | Moment = None) -> Traces:
+        """Encode the traces of a log, the relations part by part: what the functions of `ocelake.mining` take.
+
+        Raises
+        ------
+        NotFound
+            Where the log has no silver publication at that moment.
+        """
+        from ocelake.mining.traces import encode
+
+        moment = loaded_moment(self.store, as_of)
+        self._require(log_id, moment, as_of)
+        return encode(
+            self.read_parts("ocel.event_objects", log_id, as_of=moment, columns=["event_id", "object_id"]),
+            self.read("ocel.objects", log_id, as_of=moment, columns=["object_id", "object_type"]),
+            self.read("ocel.events", log_id, as_of=moment, columns=["event_id", "activity", "time", "sequence"]),
+        )
+
+    def _require(self, log_id: str, moment: Moment, as_of: AsOf | Moment) -> None:
+        if latest_publication(self.store, log_id, "silver", moment) is None:
+            raise NotFound(
+                f"The log {log_id!r} has no OCEL tables" + (" at that moment." if as_of else "."),
+                fix=f"The logs are: {', '.join(self.logs()) or 'none yet; ingest one'}.",
+            )
 
     def history(self, identifier: str) -> pl.DataFrame:
         """List the publications that wrote a table, oldest first.

@@ -31,6 +31,7 @@ def mine_log(
     publication_id: str,
     settings: MiningSettings = _DEFAULTS,
     counts: Mapping[str, int] = MappingProxyType({}),
+    traces: Traces | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Compute every gold table of one log.
 
@@ -48,6 +49,8 @@ def mine_log(
         Which kinds of process executions there are, when two are of one variant, who does the work.
     counts : mapping of str to int
         Rows of a table, where not all of them are given.
+    traces : Traces, optional
+        The log's, where they are encoded already; then the E2O relations are not needed.
 
     Returns
     -------
@@ -56,7 +59,8 @@ def mine_log(
         table's sort order.
     """
     events = tables["ocel.events"]
-    traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], events)
+    if traces is None:
+        traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], events)
     nodes, edges = ocdfg(traces)
     variants = find_variants(traces)
     described = trace_variants(traces, variants)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
@@ -12,7 +11,7 @@ from ocelake.mining.context_quality import oc_quality, oc_quality_rows
 from ocelake.mining.glued import replay_glued
 from ocelake.mining.ocpn import discover_ocpn, ocpn_tables
 from ocelake.mining.soundness import model_soundness
-from ocelake.mining.traces import encode
+from ocelake.mining.traces import Traces
 from ocelake.mining.variants import find_variants, trace_variants
 from ocelake.settings import MiningSettings
 from ocelake.tables import as_table, layer_tables
@@ -24,20 +23,20 @@ PARAMETERS: Final = ("fall_throughs", "strict_sequence_cut", "empty_traces", "va
 
 
 def mine_model(
-    tables: Mapping[str, pl.DataFrame], *, settings: MiningSettings, version: int, publication_id: str
+    traces: Traces, *, settings: MiningSettings, version: int, publication_id: str
 ) -> dict[str, pl.DataFrame]:
     """Mine the model of one log, and measure it on that log.
 
     Parameters
     ----------
-    tables : mapping of str to DataFrame
-        Silver tables by identifier: the ids, activity, type, time and sequence of events, objects and E2O relations.
+    traces : Traces
+        Of the whole log.
     settings : MiningSettings
         The miner's parameters (`PARAMETERS`).
     version : int
         The number of the publication that the model is for.
     publication_id : str
-        The silver publication that the tables are of.
+        The silver publication that the traces are of.
 
     Returns
     -------
@@ -48,14 +47,14 @@ def mine_model(
     Examples
     --------
     >>> from datetime import datetime
+    >>> from ocelake.mining.traces import Traces
+    >>> from ocelake.mining.traces import encode
     >>> row = {"event_id": "e", "object_id": "o", "activity": "pay", "object_type": "order", "sequence": 0}
-    >>> relations = pl.DataFrame([{**row, "time": datetime(2024, 1, 1)}])
-    >>> tables = dict.fromkeys(("ocel.event_objects", "ocel.objects", "ocel.events"), relations)
-    >>> found = mine_model(tables, settings=MiningSettings(), version=1, publication_id="shop.silver.1")
+    >>> traces = encode(pl.DataFrame([{**row, "time": datetime(2024, 1, 1)}]))
+    >>> found = mine_model(traces, settings=MiningSettings(), version=1, publication_id="shop.silver.1")
     >>> found["ocpn.models"].select("places", "transitions", "sound", "replayable").row(0)
     (2, 1, True, True)
     """
-    traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], tables["ocel.events"])
     variants = find_variants(traces)
     parameters = {name: getattr(settings, name) for name in PARAMETERS}
     ocpn = discover_ocpn(traces, variants, **parameters)

@@ -16,7 +16,7 @@ from ocelake.mining.performance import attribute_names as mining_attributes
 from ocelake.mining.performance import event_times
 from ocelake.mining.predecessors import find_predecessors
 from ocelake.mining.resources import event_resources
-from ocelake.mining.traces import Traces, encode
+from ocelake.mining.traces import Traces
 from ocelake.mining.variants import find_variants, trace_variants
 from ocelake.settings import MiningSettings
 from ocelake.tables import as_table, layer_tables
@@ -41,15 +41,17 @@ def policy_attributes(rules: Rules, costs: CostModel, mining: MiningSettings) ->
 
 
 def judge_log(
-    tables: Mapping[str, pl.DataFrame], *, rules: Rules, costs: CostModel, mining: MiningSettings
+    traces: Traces, tables: Mapping[str, pl.DataFrame], *, rules: Rules, costs: CostModel, mining: MiningSettings
 ) -> dict[str, pl.DataFrame]:
     """Compute every table of the policy layer of one log.
 
     Parameters
     ----------
+    traces : Traces
+        Of the whole log.
     tables : mapping of str to DataFrame
-        Silver tables by identifier: events, objects and relations, and of the attributes those of `policy_attributes`;
-        and of gold `ocel.execution_events`.
+        Silver tables by identifier: E2O and O2O relations with their qualifiers, and of the attributes those of
+        `policy_attributes`; and of gold `ocel.execution_events`.
     rules : Rules
         What has to hold.
     costs : CostModel
@@ -64,14 +66,15 @@ def judge_log(
 
     Examples
     --------
-    >>> found = judge_log({}, rules=Rules(), costs=CostModel(), mining=MiningSettings())
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> row = {"event_id": "e", "object_id": "o", "activity": "pay", "object_type": "order", "sequence": 0}
+    >>> traces = encode(pl.DataFrame([{**row, "time": datetime(2024, 1, 1)}]))
+    >>> found = judge_log(traces, {}, rules=Rules(), costs=CostModel(), mining=MiningSettings())
     >>> {len(frame) for frame in found.values()}
     {0}
     """
-    found: dict[str, pl.DataFrame] = {}
-    if rules.rules or costs.stated:
-        traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], tables["ocel.events"])
-        found = {**rule_tables(rules, traces, tables), **_costs(traces, tables, costs, mining)}
+    found = {**rule_tables(rules, traces, tables), **_costs(traces, tables, costs, mining)}
     return {spec.identifier: as_table(spec.identifier, found.get(spec.identifier)) for spec in layer_tables("policy")}
 
 
