@@ -178,3 +178,35 @@ def test_the_order_of_rows_does_not_matter(
     shuffled = Log(log.events, log.objects, relations)
     for identifier, frame in check(log, rule, links=links).items():
         assert frame.equals(check(shuffled, rule, links=links)[identifier])
+
+
+DAY = 86_400_000_000
+PAIR = Log(
+    {"e1": ("a", 0, 0), "e2": ("b", DAY, 0), "e3": ("b", DAY, 1), "e4": ("c", 9 * DAY, 0)},
+    {"o1": "order", "o2": "order"},
+    [(event, name, "") for event in ("e1", "e2", "e3") for name in ("o1", "o2")],
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "violated"),
+    [
+        ({"when": "a", "then": "b", "any": "order", "count": 2}, False),  # each b counts once, not once per object
+        ({"when": "a", "then": "b", "any": "order", "count": {"at_least": 3}}, True),
+        ({"when": "a", "then": "b", "each": "order", "count": 2, "within": "1 d"}, False),
+        ({"when": "a", "then": "b", "each": "order", "within": "23 h"}, True),
+        ({"when": "a", "then": "b", "each": "order", "count": 2, "not_within": "1 d"}, False),
+        ({"when": "a", "then": "b", "each": "order", "not_within": "25 h"}, True),
+        ({"when": "b", "then": "a", "order": "before", "all": "order", "within": "1 d"}, False),
+        ({"when": "b", "then": "a", "order": "before", "all": "order", "within": "23 h"}, True),
+        ({"when": "b", "then": "a", "order": "before", "all": "order", "not_within": "1 d"}, False),
+        ({"when": "b", "then": "a", "order": "before", "all": "order", "not_within": "25 h"}, True),
+        ({"when": "a", "then": "b", "order": "any", "within": "1 d", "count": 2}, False),
+        ({"when": "b", "then": "b", "order": "any", "each": "order", "count": 1}, False),  # never its own target
+        ({"when": "c", "then": "b", "order": "before", "all": "order", "count": 2}, False),  # no orders to be shared
+        ({"when": "c", "then": "b", "order": "before", "any": "order"}, True),
+    ],
+)
+def test_bounds_are_inclusive_and_events_count_once(rule: dict[str, Any], violated: bool) -> None:
+    (result,) = check(PAIR, {"name": "rule"} | rule)["gold.rule_results"].rows(named=True)
+    assert (result["violations"] > 0) is violated
