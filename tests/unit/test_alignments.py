@@ -81,6 +81,17 @@ def test_the_firable_prefix_is_the_longest(net: AcceptingNet, sequence: list[str
         assert (found.cost == 0) == accepted
 
 
+def test_what_competes_with_the_next_activity_is_tried() -> None:
+    # `a` can be fired, but takes the token that `b` needs, and only after `b` there is `c`.
+    net = made_net(
+        4, [({0}, {2}, "a"), ({0}, {3}, "b"), ({3}, {3}, "c"), ({3}, {1}, None), ({2}, {1}, None)]
+    )  # fmt: skip
+    sequence = ["a", "c", "c", "c"]
+    found = Aligner(net).align(sequence)
+    check(net, sequence, found)
+    assert found.cost == 2
+
+
 def test_orders_of_what_is_parallel_are_not_followed() -> None:
     # Fifteen branches, each of which may be skipped: 3 ** 15 markings.
     branches = range(2, 32, 2)

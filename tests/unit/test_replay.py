@@ -58,6 +58,13 @@ def test_tokens_add_up_and_what_fits_is_accepted(net: AcceptingNet, sequence: li
         assert firable(net, sequence) == (len(sequence), True)
 
 
+def test_a_silent_transition_that_competes_may_have_to_come_first() -> None:
+    # `t` needs places 4 and 5. The transition that fills 4 takes the token without which 5 cannot be filled.
+    arcs: list[tuple[set[int], set[int], str | None]] = [({0}, {2, 3}, "s"), ({2}, {4}, None), ({2, 3}, {2, 5}, None)]
+    net = made_net(6, [*arcs, ({4, 5}, {1}, "t")])
+    assert replay(net, [["s", "t"]])["fits"].item() is True
+
+
 def test_each_sequence_is_replayed_alone() -> None:
     net = made_net(4, [({0}, {2}, "a"), ({2}, {3}, None), ({3}, {2}, "b"), ({3}, {1}, "c")])
     sequences = [list(text) for size in range(4) for text in product("abc", repeat=size)]

@@ -93,6 +93,7 @@ def net(places: int, arcs: list[tuple[set[int], set[int]]]) -> AcceptingNet:
         (net(4, [({0}, {2, 3}), ({2}, {1}), ({3}, {1})]), "tokens are left beside the final marking: [p1, p3]"),
         (net(3, [({0}, {2}), ({2}, {0, 2}), ({2}, {1})]), "unbounded: [p0, p2] can follow [p2]"),
         (net(3, [({0}, {1}), ({2}, {2})]), "dead: a1"),
+        (net(3, [({0}, {1}), ({2}, {1})]), "dead: a1"),
     ],
 )
 def test_it_says_what_is_wrong(made: AcceptingNet, reason: str) -> None:
