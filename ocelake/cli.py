@@ -367,11 +367,15 @@ def diff(
 ) -> None:
     """Compare two processes: what appeared, vanished, became more or less frequent, faster or slower."""
     from ocelake.compare import compare_processes
+    from ocelake.console import print_changes
 
     found = compare_processes(_lake(), before, after)
     if not everything:
         found = found.filter(~(found["occurrence"].eq("same") & found["duration"].fill_null("same").eq("same")))
-    _print(found, output)
+    if output is Format.table:
+        print_changes(found)
+    else:
+        _print(found, output)
 
 
 @app.command()

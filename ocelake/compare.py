@@ -52,7 +52,7 @@ def _sample(lake: Lake, side: str) -> Sample:
     start, slash, end = times.partition("/")
     if not slash:
         raise SettingError(
-            f"{times!r} is no part of a log's time.", where=side, fix="Write @FROM/TO, as @2024-01/2024-07."
+            f"{times!r} is no part of a log's time.", where=side, fix="Write @FROM/TO, such as @2024-01/2024-07."
         )
     first, last = (_rank(traces.event_time, text, default) for text, default in ((start, 0), (end, None)))
     return sample(traces, first, last)

@@ -195,6 +195,40 @@ def print_rules(lake: Lake, log_id: str, rows: int, *, as_of: str | None = None)
         print_frame(violations.head(rows), f"{min(rows, violations.height):,} of {violations.height:,} violations")
 
 
+def print_changes(changes: pl.DataFrame) -> None:
+    """Print what differs between two processes, the greatest effects first."""
+    from ocelake.draw.svg import human_duration
+
+    if changes.is_empty():
+        Console(highlight=False).print("Nothing differs that is neither small nor likely to be by chance.")
+        return
+    effect = pl.max_horizontal(pl.col("occurrence_effect").abs(), pl.col("duration_effect").abs())
+    told = changes.sort(effect, descending=True, nulls_last=True, maintain_order=True)
+    durations = [
+        pl.Series(f"mean {side}", [human_duration(value) for value in told[f"duration_mean_{side}"]])
+        for side in ("before", "after")
+    ]
+    words = pl.concat_list(
+        [
+            pl.when(pl.col(name).ne_missing("same")).then(name).fill_null("").replace("", None)
+            for name in ("occurrence", "duration")
+        ]
+    )
+    print_frame(
+        told.select(
+            "object_type",
+            pl.when(pl.col("source").is_null())
+            .then("activity")
+            .otherwise(pl.format("{} → {}", pl.col("source").fill_null(""), "activity"))
+            .alias("activity or edge"),
+            words.list.drop_nulls().list.join(", ").alias("change"),
+            *(pl.col(f"share_{side}").mul(100).round(1).alias(f"% {side}") for side in ("before", "after")),
+            *durations,
+        ),
+        "% is the share of the type's objects",
+    )
+
+
 def print_validation(conformed: Conformed, findings: Sequence[Finding]) -> None:
     """Print the accounting and the findings of one file."""
     print_frame(
