@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from ocelake.draw.axis import ticks
+from ocelake.draw.legend import OTHER_FILL, legend_of_areas
 from ocelake.draw.svg import (
     GRID,
     MUTED,
@@ -17,10 +18,8 @@ from ocelake.draw.svg import (
     document,
     human_count,
     rectangle,
-    shorten,
     solids,
     text,
-    text_width,
 )
 
 __all__ = ["draw_timeline"]
@@ -29,7 +28,6 @@ _WIDTH: Final = 1000
 _PLOT: Final = (64.0, 980.0)
 _PLOT_HEIGHT: Final = 260
 _MOST: Final = 7
-_OTHER_FILL: Final = "#c3ccd6"
 
 
 def draw_timeline(events: pl.DataFrame, *, bins: int = 60) -> str:
@@ -64,8 +62,8 @@ def draw_timeline(events: pl.DataFrame, *, bins: int = 60) -> str:
             20, 53, f"{len(events):,} events, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC", size=12, fill=MUTED
         )
     )
-    fills = dict(zip([*top, None], [*solids(top), _OTHER_FILL], strict=True))
-    y = _legend(parts, [*top, *([None] if len(names) > len(top) else [])], fills, len(names) - len(top)) + 18
+    fills = dict(zip([*top, None], [*solids(top), OTHER_FILL], strict=True))
+    y = legend_of_areas(parts, [*top, *([None] if len(names) > len(top) else [])], fills, len(names) - len(top)) + 18
     levels = _levels(int(counts.sum(axis=0).max()))
     bottom = y + _PLOT_HEIGHT
     scale = _PLOT_HEIGHT / levels[-1]
@@ -98,20 +96,6 @@ def _counts(events: pl.DataFrame, first: datetime, span: timedelta, bins: int, t
     place = np.minimum(offset * bins // (span // timedelta(microseconds=1)), bins - 1)
     rows = events["activity"].replace_strict(top, range(len(top)), default=len(top), return_dtype=pl.Int64).to_numpy()
     return np.bincount(rows * bins + place, minlength=(len(top) + 1) * bins).reshape(len(top) + 1, bins)
-
-
-def _legend(parts: list[str], names: list[str | None], fills: dict[str | None, str], others: int) -> float:
-    """Draw what the colours mean; give where it ends."""
-    x, y = 20.0, 80.0
-    for name in names:
-        words = shorten(name, 200, 12) if name is not None else f"{others:,} other activities"
-        width = 20 + text_width(words, 12) + 20
-        if x > 20 and x + width > _WIDTH - 20:
-            x, y = 20.0, y + 20
-        parts.append(rectangle(x, y - 10, 12, 12, rx=2, fill=fills[name]))
-        parts.append(text(x + 18, y, words, size=12, title=name))
-        x += width
-    return y
 
 
 def _levels(highest: int) -> list[int]:
