@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import polars as pl
+from hypothesis import strategies as st
 
 from ocelake.mining.traces import Traces, encode
 from tests.unit.reference_mining import Log, instant, table
@@ -29,6 +30,19 @@ def attributes(values: Sequence[tuple[str, str, object]]) -> pl.DataFrame:
         for event, name, value in values
     ]
     return table("ocel.event_attributes", rows)
+
+
+@st.composite
+def busy_logs(draw: st.DrawFn) -> Log:
+    """Draw logs with few activities and many events: several events on an edge, some of which take longer."""
+    number = draw(st.integers(12, 40))
+    activity, objects = (
+        st.sampled_from("ab"),
+        {f"{kind}{turn}": kind for kind in ("item", "order") for turn in range(4)},
+    )
+    time, members = st.integers(0, 60), st.sets(st.sampled_from(sorted(objects)), min_size=1, max_size=3)
+    events = {f"{turn:02d}": (draw(activity), draw(time) * 1_500_001, 0) for turn in range(number)}
+    return Log(events, objects, [(event, name, "") for event in events for name in sorted(draw(members))])
 
 
 def predecessors(log: Log) -> dict[str, list[tuple[str, str, str]]]:

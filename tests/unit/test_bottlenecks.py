@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelake.mining.bottlenecks import bottlenecks, permanent_types, spoken
@@ -17,7 +17,7 @@ from ocelake.mining.predecessors import find_predecessors
 from ocelake.mining.traces import encode
 from ocelake.ocel.generate import generate
 from tests.unit.reference_mining import Log, logs, quantile
-from tests.unit.reference_performance import attributes, encoded, predecessors, rank
+from tests.unit.reference_performance import attributes, busy_logs, encoded, predecessors, rank
 
 DAY = 86_400_000_000
 
@@ -118,10 +118,11 @@ def test_durations_are_said_in_their_greatest_unit(duration: float, said: str) -
     assert spoken(duration) == said
 
 
-@given(logs(), st.data())
+@settings(max_examples=40)
+@given(logs() | busy_logs(), st.data())
 def test_delays_are_those_of_the_reference(log: Log, data: st.DataObject) -> None:
     begun = {
-        event: time - data.draw(st.integers(0, 3)) * 1_000_003
+        event: time - data.draw(st.integers(0, 40)) * 1_000_003
         for event, (_, time, _) in log.events.items()
         if data.draw(st.booleans())
     }

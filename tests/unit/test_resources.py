@@ -64,6 +64,15 @@ def test_work_on_several_things_at_once_is_counted_once() -> None:
     assert (bob["instances"], bob["busy"], bob["utilization"]) == (2, 9.0, 0.9)
 
 
+def test_work_within_longer_work_adds_nothing() -> None:
+    # Bob works from 1 to 10, and meanwhile from 2 to 4 and from 6 to 7.
+    log = Log({**LOG.events, "d": ("call", 7 * SECOND, 0)}, LOG.objects, [*LOG.relations, ("d", "Bob", "")])
+    begun = {"b": 2, "c": 1, "d": 6}
+    values = attributes([(event, "begun", second * SECOND) for event, second in begun.items()])
+    bob = described(log, values, resource_type="clerk", start="begun")["Bob"]
+    assert (bob["instances"], bob["busy"]) == (3, 9.0)
+
+
 def test_the_first_name_that_the_log_has_counts() -> None:
     values = attributes([("a", "resource", "team"), ("a", "org:resource", "Ann")])
     assert set(described(LOG, values)) == {"Ann"}
