@@ -136,7 +136,7 @@ class FileSettings(BaseModel):
             raise SettingError(
                 f"The log's settings cannot be read: {wrong}.", where=str(path), fix="Correct or remove the file."
             ) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:  # YAML's 2024-13-01 is a ValueError, as is what is not UTF-8
             raise SettingError(
                 f"The log's settings cannot be read: {error}", where=str(path), fix="Correct or remove the file."
             ) from error
@@ -199,6 +199,9 @@ class MiningSettings(FileSettings):
     ----------
     executions : tuple of str
         Kinds of process executions to extract: ``connected``, ``leading:TYPE``.
+    execution_types : tuple of str
+        Object types that executions are made of; all without. Leave out those whose objects take part in nearly
+        everything (employees, products): they make one execution of a whole log.
     execution_equality : {"labelled", "adams"}
         Whether execution variants tell objects apart by their relations, or only the directly-follows edges.
     fall_throughs, strict_sequence_cut : bool
@@ -220,6 +223,7 @@ class MiningSettings(FileSettings):
     """
 
     executions: tuple[str, ...] = ("connected",)
+    execution_types: tuple[str, ...] = ()
     execution_equality: Literal["labelled", "adams"] = "labelled"
     fall_throughs: bool = False
     strict_sequence_cut: bool = False

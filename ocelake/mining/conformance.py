@@ -29,6 +29,7 @@ def conformance_tables(
     ocpn: Ocpn,
     model_id: str,
     *,
+    replayed: GluedReplay | None = None,
     empty_traces: bool = False,
     limit: int = STATES,
 ) -> dict[str, pl.DataFrame]:
@@ -43,6 +44,8 @@ def conformance_tables(
         By variant code, as `trace_variants` gives them.
     ocpn : Ocpn
     model_id : str
+    replayed : GluedReplay, optional
+        The replay of the log on the glued net, where it is known already.
     empty_traces : bool
         Whether objects without events count, as the empty trace; as they did when the model was mined.
     limit : int
@@ -91,7 +94,7 @@ def conformance_tables(
         parts.append(pl.concat([described, variant_conformance(net, sequences, limit)], how="horizontal"))
     quality = [
         *(row for net, part in zip(ocpn.nets, parts, strict=True) for row in _type_quality(net, part)),
-        _glued_quality(replay_glued(traces, variants, ocpn, limit)),
+        _glued_quality(replayed or replay_glued(traces, variants, ocpn, limit)),
     ]
     model = pl.lit(model_id).alias("model_id")
     schema = {"object_type": pl.String, "metric": pl.String, "value": pl.Float64, "detail": pl.String}

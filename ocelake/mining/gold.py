@@ -64,7 +64,8 @@ def mine_log(
     nodes, edges = ocdfg(traces)
     variants = find_variants(traces)
     described = trace_variants(traces, variants)
-    executions = {kind: find_executions(traces, kind) for kind in {CONNECTED, *settings.executions}}
+    parts = traces.of_types(settings.execution_types) if settings.execution_types else traces
+    executions = {kind: find_executions(parts, kind) for kind in {CONNECTED, *settings.executions}}
     stored = [executions[kind] for kind in sorted(set(settings.executions))]
     mined = {
         "gold.ocdfg_nodes": pl.concat([activity_nodes(events), nodes], how="diagonal"),
@@ -86,7 +87,7 @@ def mine_log(
             quarantined,
             len(executions[CONNECTED].ids),
         ),
-        **execution_tables(traces, stored, equality=settings.execution_equality),
+        **execution_tables(parts, stored, equality=settings.execution_equality),
         **performance_tables(traces, tables, settings),
         **relation_tables(traces, tables),
         **change_tables(traces, variants, period=settings.period),

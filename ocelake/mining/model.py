@@ -75,6 +75,7 @@ def mine_model(
         trace_variants(traces, variants)["variant_id"],
         ocpn,
         model_id,
+        replayed=replayed,
         empty_traces=settings.empty_traces,
     )
     quality = oc_quality_rows(model_id, oc_quality(traces, ocpn))

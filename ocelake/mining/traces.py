@@ -7,7 +7,7 @@ events in the order (time, sequence, event id as text). Events are ranked once i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Final, TypeAlias
@@ -72,6 +72,46 @@ class Traces:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Steps per object; 0 is an empty trace."""
         return np.diff(self.offsets)
+
+    def of_types(self, names: Collection[str]) -> Traces:
+        """Give the objects of some types, and the events that they take part in.
+
+        Raises
+        ------
+        OcelakeError
+            Where there are no objects of a type.
+
+        Examples
+        --------
+        >>> from datetime import datetime
+        >>> rows = {"event_id": ["e", "e"], "object_id": ["o", "i"], "activity": ["pay"] * 2, "sequence": [0, 0]}
+        >>> frame = pl.DataFrame({**rows, "object_type": ["order", "item"], "time": [datetime(2024, 1, 1)] * 2})
+        >>> encode(frame).of_types(["item"]).object_ids.to_list()
+        ['i']
+        """
+        if unknown := sorted(set(names).difference(self.object_types)):
+            raise OcelakeError(
+                f"There are no objects of the type {unknown[0]!r}.",
+                fix=f"The types with objects are {', '.join(self.object_types)}.",
+            )
+        chosen = self.object_types.is_in(list(names)).to_numpy()
+        objects = chosen[self.object_type]
+        steps = objects[self.step_object]
+        events = np.zeros(len(self.event_ids), dtype=bool)
+        events[self.step_event[steps]] = True
+        return Traces(
+            activities=self.activities,
+            object_types=self.object_types.filter(pl.Series(chosen)),
+            event_ids=self.event_ids.filter(pl.Series(events)),
+            object_ids=self.object_ids.filter(pl.Series(objects)),
+            event_activity=self.event_activity[events],
+            event_time=self.event_time[events],
+            object_type=_renumbered(chosen)[self.object_type[objects]],
+            step_object=_renumbered(objects)[self.step_object[steps]],
+            step_event=_renumbered(events)[self.step_event[steps]],
+            step_activity=self.step_activity[steps],
+            offsets=np.concatenate(([0], np.cumsum(self.lengths[objects]))),
+        )
 
 
 def encode(
@@ -157,6 +197,11 @@ def encode(
         step_activity=event_activity[step_event],
         offsets=np.concatenate(([0], np.cumsum(np.bincount(step_object, minlength=len(objects))))),
     )
+
+
+def _renumbered(kept: npt.NDArray[np.bool_]) -> Codes:
+    """Give each kept position its place among the kept ones."""
+    return (np.cumsum(kept) - 1).astype(np.int32)
 
 
 def _keys(relations: pl.DataFrame, object_ids: pl.Series, event_ids: pl.Series) -> npt.NDArray[np.int64]:

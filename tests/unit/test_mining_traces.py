@@ -114,3 +114,21 @@ def test_relations_in_parts_are_the_same_traces(log: Log, part: list[int]) -> No
 def test_relations_in_parts_need_events_and_objects() -> None:
     with pytest.raises(OcelakeError, match="in parts"):
         encode(iter([]))
+
+
+@given(logs(), st.sets(st.sampled_from(["order", "item", "Item"]), min_size=1))
+def test_the_traces_of_some_types_are_those_of_the_log_without_the_others(log: Log, names: set[str]) -> None:
+    names &= set(log.objects.values())
+    kept = {name for name, kind in log.objects.items() if kind in names}
+    relations = [relation for relation in log.relations if relation[1] in kept]
+    related = {event for event, _, _ in relations}
+    part = Log({event: log.events[event] for event in log.events if event in related}, {}, relations)
+    part.objects.update({name: log.objects[name] for name in log.objects if name in kept})
+    found = traces_of(log).of_types(names)
+    assert as_lists(found) == as_lists(traces_of(part))
+    assert found.object_types.to_list() == sorted(names)
+    wanted = {event: activity for event, (activity, _, _) in part.events.items()}
+    assert dict(zip(found.event_ids, found.activities.gather(found.event_activity), strict=True)) == wanted
+    assert (found.step_activity == found.event_activity[found.step_event]).all()
+    kinds = dict(zip(found.object_ids, found.object_types.gather(found.object_type), strict=True))
+    assert kinds == part.objects
