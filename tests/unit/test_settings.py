@@ -48,6 +48,7 @@ def test_log_settings_survive_a_file(tmp_path: Path) -> None:
         "- a",
         "earliest: 2020-01-01T00:00:00",
         "max_quarantined_share: 2",
+        "latest: 2020-13-01",
         ": :",
     ],
 )
