@@ -119,7 +119,7 @@ def find_work(
     Raises
     ------
     OcelakeError
-        Where the attribute ``start`` has values, but none is a time.
+        Where the log has events, but no event has a time as its attribute ``start``.
 
     Notes
     -----
@@ -161,7 +161,9 @@ def find_work(
     starts[transition["event"].filter(kind == "start").to_numpy()] = True
     completes[transition["event"].filter(kind == "complete").to_numpy()] = True
 
-    timed = _start_times(event_values(traces, attributes, start), start) if start else pl.DataFrame(schema=_SCHEMA)
+    timed = (
+        _start_times(traces, event_values(traces, attributes, start), start) if start else pl.DataFrame(schema=_SCHEMA)
+    )
     completes[timed["event"].to_numpy()] = False
     paired = _pair(traces, starts, completes, event_values(traces, attributes, INSTANCE))
     begun = traces.event_time[paired["start_event"].to_numpy()]
@@ -270,13 +272,15 @@ def _completed_before(predecessors: Predecessors, traces: Traces) -> npt.NDArray
     return ready
 
 
-def _start_times(values: pl.DataFrame, name: str) -> pl.DataFrame:
+def _start_times(traces: Traces, values: pl.DataFrame, name: str) -> pl.DataFrame:
     """Give the events that have a start time, and that time in microseconds."""
     times = values.filter(pl.col("value_time").is_not_null()).unique("event", keep="first")
-    if times.is_empty() and not values.is_empty():
+    if times.is_empty() and len(traces.event_ids):
+        seen = (
+            f"of its {len(values)} values none is, such as {values['value'][0]!r}" if len(values) else "no event has it"
+        )
         raise OcelakeError(
-            f"The attribute {name!r} is to tell when work started, but none of its {len(values)} values is a time, "
-            f"such as {values['value'][0]!r}.",
+            f"The attribute {name!r} is to tell when work started, as a time, but {seen}.",
             fix="Name an attribute of times as `start` in the log's mining settings, or none.",
         )
     return times.select("event", pl.col("value_time").cast(pl.Datetime("us")).to_physical().alias("start"))

@@ -151,7 +151,9 @@ def test_delays_are_those_of_the_reference(log: Log, data: st.DataObject) -> Non
     }
     expected = {key: delay for key, delay in delays.items() if delay > 1e-9}
 
-    found = ranked(log, attributes([(event, "begun", start) for event, start in begun.items()]), "begun")
+    found = ranked(
+        log, attributes([(event, "begun", start) for event, start in begun.items()]), "begun" if begun else None
+    )
     causes, activities = (
         found.filter(is_cause) for is_cause in (pl.col("kind") != "activity", pl.col("kind") == "activity")
     )

@@ -98,8 +98,10 @@ def test_a_start_after_the_completion_is_not_believed() -> None:
 
 def test_starts_that_are_no_times_are_refused() -> None:
     log, _ = log_of("a o")
-    with pytest.raises(OcelakeError, match="none of its 1 values is a time"):
+    with pytest.raises(OcelakeError, match="of its 1 values none is, such as 'yesterday'"):
         instances(log, attributes([("00a", "begun", "yesterday")]), "begun")
+    with pytest.raises(OcelakeError, match=r"'began'.* no event has it"):
+        instances(log, attributes([("00a", "begun", SECOND)]), "began")
 
 
 def test_edges_are_split_into_waiting_and_working_over_distinct_couples() -> None:
