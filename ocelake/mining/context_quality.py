@@ -120,11 +120,12 @@ def oc_quality(
     by which the predecessors of an event differ.
 
     ocpa follows the same definitions, but leaves an event out of the precision also where en_M is not empty and shares
-    nothing with en_L, replays events with any number of objects, and wants a token even where a type may be absent.
+    nothing with en_L, replays events with any number of objects, wants a token even where a type may be absent, and
+    takes states for equal that have different objects in the same places.
 
     Examples
     --------
-    Half of the orders are paid; the net lets all be paid, and again and again.
+    The net lets a placed order be paid again and again; in each context of the log, it enables what was seen.
 
     >>> from datetime import datetime
     >>> from ocelake.mining.petri_nets import AcceptingNet, Cardinality, Transition

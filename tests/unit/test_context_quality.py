@@ -283,10 +283,15 @@ def test_a_worked_example() -> None:
     free = Ocpn(ocpn.nets, {**ocpn.cardinalities, ("item", "pay"): Cardinality(variable=True, minimum=0, maximum=1)})
     assert oc_quality(encoded(log), free).precision == (1 + 1 + 0.5 + 0.5) / 4
 
-    # Where a payment needs exactly one order, and there are two, nothing is known of what comes after.
-    more = [*relations, ("e2", "o2", "")]
-    quality = oc_quality(encoded(replace(log, relations=more)), ocpn)
-    assert (quality.fitness, quality.precision) == (3 / 4, (1 + 1 + 0.5) / 3)
+
+@pytest.mark.parametrize(("arc", "enabled"), [(ONE, False), (Cardinality(variable=True, minimum=1, maximum=1), True)])
+def test_after_an_event_that_no_binding_allows_nothing_is_enabled(arc: Cardinality, enabled: bool) -> None:
+    """Two orders are checked at once, then one again; in the net each may be, any number of times."""
+    relations = [("e1", "o1", ""), ("e1", "o2", ""), ("e2", "o1", "")]
+    log = Log({"e1": ("check", 1, 0), "e2": ("check", 2, 0)}, {"o1": "order", "o2": "order"}, relations)
+    net = AcceptingNet("order", ("p",), (Transition("t", "check", (0,), (0,)),), (1,), (1,))
+    quality = oc_quality(encoded(log), Ocpn((net,), {("order", "check"): arc}))
+    assert (quality.fitness, quality.precision) == ((1 + enabled) / 2, 1.0)
 
 
 def test_no_events_give_no_values() -> None:
