@@ -22,7 +22,8 @@ demo: setup
 ifdef LOG
 	$(BIN)/ocelake ingest "$(LOG)"
 else
-	@mkdir -p "$(OCELAKE_HOME)"
+	@mkdir -p "$(OCELAKE_HOME)/logs"
+	@cp -n examples/order-to-cash.*.yaml "$(OCELAKE_HOME)/logs/"
 	$(BIN)/ocelake generate --events 20000 --seed 1 --bad-records "$(OCELAKE_HOME)/order-to-cash.json"
 	$(BIN)/ocelake ingest "$(OCELAKE_HOME)/order-to-cash.json"
 endif

@@ -189,7 +189,15 @@ def print_rules(lake: Lake, log_id: str, rows: int, *, as_of: str | None = None)
             "(docs/rules.md says how), then materialize gold."
         )
         return
-    print_frame(results.drop("severity"), f"rules of {log_id}")
+    outcome = (
+        pl.when(pl.col("problem").is_not_null())
+        .then(pl.format("not checked: {}", pl.col("problem").fill_null("")))
+        .when("passed")
+        .then(pl.lit("kept"))
+        .otherwise(pl.format("violated ({})", "severity"))
+    )
+    counts = ("violations", "candidates", "pending")
+    print_frame(results.select("rule", outcome.alias("outcome"), *counts), f"rules of {log_id}")
     violations = lake.read("gold.rule_violations", log_id, as_of=moment)
     if violations.height:
         print_frame(violations.head(rows), f"{min(rows, violations.height):,} of {violations.height:,} violations")

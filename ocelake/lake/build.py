@@ -59,7 +59,7 @@ _GOLD_INPUT: Final[Mapping[str, list[str] | None]] = {
 }
 
 _POLICY_INPUT: Final[Mapping[str, list[str] | None]] = {
-    "ocel.event_objects": ["event_id", "object_id", "qualifier"],
+    "ocel.event_objects": ["event_id", "object_id", "qualifier", "activity", "object_type"],
     "ocel.object_objects": ["source_id", "target_id", "qualifier"],
 }
 
