@@ -1,6 +1,6 @@
 """Exploring: drill-down, the object interaction graph, and the relations of object types.
 
-The peers start from a log in memory, ours from Iceberg. pm4py has no TOTeM; its object type graph is the closest, as
+Drill-down starts from a log in memory; for the graphs, pm4py does, and ours from Iceberg. pm4py has no TOTeM; its object type graph is the closest, as
 both need all pairs of objects with a common event.
 """
 
@@ -18,9 +18,8 @@ def _drill_down_ocelake(folder: Path) -> Work:
     from ocelake.lake import open_lake
     from ocelake.mining.explore import drill_down
 
-    lake = open_lake(folder / "home")
-    lake.latest(LOG, "silver")
-    return lambda: _done(drill_down(lake.ocel(LOG), "orders", "status"))
+    ocel = open_lake(folder / "home").ocel(LOG)
+    return lambda: _done(drill_down(ocel, "orders", "status"))
 
 
 def _drill_down_pm4py(folder: Path) -> Work:
@@ -73,7 +72,7 @@ def _type_relations_pm4py(folder: Path) -> Work:
 
 
 CASES: dict[str, dict[str, Callable[[Path], Work]]] = {
-    "drill_down": {"ocelake": _drill_down_ocelake, "pm4py": _drill_down_pm4py},
-    "object_interactions": {"ocelake": _interactions_ocelake, "pm4py": _interactions_pm4py},
-    "type_relations": {"ocelake": _type_relations_ocelake, "pm4py": _type_relations_pm4py},
+    "drill-down": {"ocelake": _drill_down_ocelake, "pm4py": _drill_down_pm4py},
+    "object interaction graph": {"ocelake": _interactions_ocelake, "pm4py": _interactions_pm4py},
+    "relations of object types": {"ocelake": _type_relations_ocelake, "pm4py": _type_relations_pm4py},
 }

@@ -58,8 +58,8 @@ def totem(traces: Traces, object_objects: pl.DataFrame, *, threshold: float = 0.
           ``0``, ``1``, ``0..1``, ``1..*``, ``0..*``, in this order of precision. An object without events counts; the
           event cardinality is null where no event has the source type.
         - temporal_relation: for the lives of two related objects: ``D``, that of the source lies within that of the
-          target; ``Di``, the other way round; ``I``, the source ends before the target begins, or begins before it and
-          ends within it; ``Ii``, the other way round; ``P``, any. Lives that only touch, or are equal, are in several.
+          target; ``Di``, the other way round; ``I``, the source begins and ends before the target does, or ends
+          when it begins; ``Ii``, the other way round; ``P``, any. Lives that only touch, or are equal, are in several.
           Null where no two related objects have both events.
         - The counts that these follow from, so that they can be had for another threshold.
 
@@ -200,12 +200,11 @@ def _compare(
     """Tell which temporal relations hold for pairs of lives."""
     begins, ends = source_first < target_first, source_last < target_last
     begins_after, ends_after = source_first > target_first, source_last > target_last
-    meets, met = target_first <= source_last, source_first <= target_last
     return {
         "dependent": ~begins & ~ends_after,
         "dependent_inverse": ~begins_after & ~ends,
-        "initiating": (source_last <= target_first) | (begins & meets & ends),
-        "initiating_inverse": (target_last <= source_first) | (begins_after & met & ends_after),
+        "initiating": (source_last <= target_first) | (begins & ends),
+        "initiating_inverse": (target_last <= source_first) | (begins_after & ends_after),
         "pairs": np.ones(len(source_first), dtype=bool),
     }
 
