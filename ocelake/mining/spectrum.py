@@ -93,7 +93,7 @@ def dotted_chart(
     shown = _codes(traces, object_types)
     row, members = _rows(traces, shown, rows)
     taken = np.flatnonzero(row[traces.step_object] >= 0)
-    column, edges = _columns(traces, traces.event_time[traces.step_event[taken]], columns)
+    column, origin, width = _columns(traces, traces.event_time[traces.step_event[taken]], columns)
     cells = (
         pl.DataFrame(
             {
@@ -115,8 +115,8 @@ def dotted_chart(
             "object_type": traces.object_types.gather(of_row["type"]),
             "row": of_row["row"],
             "objects": of_row["objects"],
-            "begin": pl.Series(edges[column]).cast(_INSTANT),
-            "end": pl.Series(edges[column + 1]).cast(_INSTANT),
+            "begin": pl.Series(origin + width * column).cast(_INSTANT),
+            "end": pl.Series(origin + width * (column + 1)).cast(_INSTANT),
             "activity": traces.activities.gather(cells["activity"]),
             "steps": cells["steps"],
         }
@@ -251,9 +251,10 @@ def waiting_times(
     begin = traces.event_time[_ends(taken)[0]]
     if calendar == "week":
         column = ((begin // _DAY + _EPOCH_WEEKDAY) % 7) * _BLOCKS + begin % _DAY // _BLOCK
-        bounds = None
+        bounds = [pl.lit(None)] * 2
     else:
-        column, bounds = _columns(traces, begin, columns)
+        column, origin, width = _columns(traces, begin, columns)
+        bounds = [origin + width * (pl.col("column") + shift) for shift in (0, 1)]
     cells = (
         taken.select("edge", "duration", "total")
         .with_columns(column=column)
@@ -261,19 +262,12 @@ def waiting_times(
         .agg(pl.len().cast(pl.Int64).alias("steps"), pl.col("duration").cast(pl.Int128).sum().cast(pl.Float64))
         .sort("total", "edge", "column", descending=[True, False, False])
     )
-    column = cells["column"].to_numpy()
-    when = [
-        (pl.lit(None, _INSTANT) if bounds is None else pl.lit(pl.Series(bounds[column + shift])).cast(_INSTANT)).alias(
-            name
-        )
-        for shift, name in enumerate(("begin", "end"))
-    ]
     return label_edges(
         traces,
         cells.select(
             "edge",
             "column",
-            *when,
+            *(bound.cast(_INSTANT).alias(name) for name, bound in zip(("begin", "end"), bounds, strict=True)),
             "steps",
             (pl.col("duration") / pl.col("steps") / _SECOND).alias("mean"),
             (pl.col("total").cast(pl.Float64) / _SECOND).alias("total"),
@@ -294,13 +288,11 @@ def _span(traces: Traces) -> tuple[int, int]:
     return (int(times.min()), int(times.max())) if len(times) else (0, 0)
 
 
-def _columns(
-    traces: Traces, times: npt.NDArray[np.int64], columns: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Give the column of each time, and the bounds of the columns: equal parts of the log's time."""
+def _columns(traces: Traces, times: npt.NDArray[np.int64], columns: int) -> tuple[npt.NDArray[np.int64], int, int]:
+    """Give the column of each time, where the first begins, and the width of all: equal parts of the log's time."""
     first, last = _span(traces)
     width = max(-(-(last - first + 1) // columns), 1)
-    return (times - first) // width, first + width * np.arange(columns + 1)
+    return (times - first) // width, first, width
 
 
 def _rows(traces: Traces, shown: list[int], rows: int) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
@@ -362,20 +354,21 @@ def _segment(traces: Traces, part: pl.DataFrame, lines: int, columns: int) -> pl
     quartiles = np.quantile(duration, [0.25, 0.5, 0.75])
     quartile = (duration[:, None] > quartiles).sum(axis=1)
     while True:
-        (begin, bounds), (end, _) = (_columns(traces, part[name].to_numpy(), columns) for name in ("begin", "end"))
+        (begin, origin, width), (end, *_) = (
+            _columns(traces, part[name].to_numpy(), columns) for name in ("begin", "end")
+        )
         keys, line, steps = np.unique(begin * columns + end, return_inverse=True, return_counts=True)
         if len(keys) <= lines or columns == 1:
             break
         columns //= 2
     begin, end = np.divmod(keys, columns)
     of_class = np.bincount(line * 4 + quartile, minlength=4 * len(keys)).reshape(-1, 4).argmax(axis=1)
-    half = int(bounds[1] - bounds[0]) // 2
     first, last = _span(traces)
     return pl.DataFrame(
         {
             "edge": np.full(len(keys), part["edge"][0]),
-            "begin": bounds[begin] + half,
-            "end": bounds[end] + half,
+            "begin": origin + width * begin + width // 2,
+            "end": origin + width * end + width // 2,
             "quartile": of_class,
             "steps": steps,
             "total": np.full(len(keys), len(part)),
