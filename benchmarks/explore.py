@@ -1,7 +1,7 @@
 """Exploring: drill-down, the object interaction graph, and the relations of object types.
 
-Drill-down starts from a log in memory; for the graphs, pm4py does, and ours from Iceberg. pm4py has no TOTeM; its object
-type graph is the closest, as both need all pairs of objects with a common event.
+Drill-down starts from a log in memory; for the graphs, pm4py does, and ours from Iceberg. pm4py has no TOTeM; its
+object type graph is the closest, as both need all pairs of objects with a common event.
 """
 
 from __future__ import annotations

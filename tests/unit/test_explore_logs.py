@@ -193,6 +193,9 @@ def test_rolling_up_undoes_drilling_down(rich: Rich, object_type: str, attribute
     for name, kind in finer.objects.select("object_id", "object_type").iter_rows():
         drilled = rich.log.objects[name] == object_type and name in last
         assert kind == (f"({object_type}, {last[name]})" if drilled else rich.log.objects[name])
+    keeps_some = finer.objects.filter(object_type=object_type).height > 0
+    unsplit = finer.objects["object_type"].equals(log.objects["object_type"])
+    assert (object_type in finer.object_types["object_type"]) == (keeps_some or unsplit)
     assert not log_differences(roll_up(finer, object_type), log)
     again = drill_down(drill_down(log, "order", "x"), "item", "y")
     assert not log_differences(roll_up(roll_up(again, "order"), "item"), log)
@@ -352,6 +355,26 @@ def test_an_events_cells_are_the_values_of_its_objects_as_of_then(rich: Rich) ->
             assert inside == (objects - set(orders)) | {
                 name for name in orders if value_as_of(rich, event, name, "x") == value
             }
+
+
+def test_an_order_is_in_a_cell_only_with_the_events_at_which_it_has_the_value() -> None:
+    changing = Rich(
+        Log(
+            {"e1": ("a", 1_500_001, 0), "e2": ("b", 3_000_002, 0)},
+            {"o1": "order", "o2": "order", "i": "item"},
+            [("e1", "o1", ""), ("e1", "o2", ""), ("e1", "i", ""), ("e2", "o2", "")],
+        ),
+        [("o1", "o2", "")],
+        {},
+        {("o1", "x", None, 0): "1", ("o2", "x", None, 0): "2", ("o2", "x", 2_000_000, 0): "1"},
+    )
+    part = process_cube(changing.ocel(), [ObjectAttribute("order", "x")]).slice("order.x", "1")
+    assert set(part.event_objects.select("event_id", "object_id").iter_rows()) == {
+        ("e1", "o1"),
+        ("e1", "i"),
+        ("e2", "o2"),
+    }
+    assert part.object_objects.height == 1
 
 
 def test_slicing_by_activity_and_period_is_filtering() -> None:
