@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.cases import CASES, PEERS, TOOLS
+from benchmarks.registry import CASES, PEERS, SCAN, SCANNED, TOOLS
 
 
 def main() -> None:
@@ -54,8 +54,12 @@ def _call(case: str, tool: str, folder: str, events: int) -> dict[str, float]:
 
 
 def _print(results: dict[tuple[str, str], list[dict[str, float]]], events: int) -> None:
-    print(f"\n{events:,} events; median seconds (peak GiB); ratios are the peer's time by ours\n")
-    print("| case | ocelake | pm4py | ratio | r4pm | ratio |\n| --- | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        f"\n{events:,} events; median seconds (peak GiB); ratios are the peer's time by ours; scan: what share of our"
+    )
+    print("time a bare scan of the columns takes\n")
+    print("| case | ocelake | pm4py | ratio | r4pm | ratio | scan |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    scan = _median(results, SCAN, "ocelake")
     for case in dict.fromkeys(case for case, _ in results):
         middle = {tool: found for tool in TOOLS if (found := _median(results, case, tool))}
         cells = []
@@ -64,6 +68,8 @@ def _print(results: dict[tuple[str, str], list[dict[str, float]]], events: int) 
             if tool != "ocelake":
                 both = tool in middle and "ocelake" in middle
                 cells.append(f"{middle[tool]['seconds'] / middle['ocelake']['seconds']:.1f}x" if both else "-")
+        both = scan is not None and case in SCANNED and "ocelake" in middle
+        cells.append(f"{scan['seconds'] / middle['ocelake']['seconds']:.0%}" if scan and both else "-")
         print(f"| {case} | {' | '.join(cells)} |")
 
 

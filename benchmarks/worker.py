@@ -11,7 +11,7 @@ import time
 import warnings
 from pathlib import Path
 
-from benchmarks.cases import CASES, prepare
+from benchmarks.registry import CASES, prepare
 
 
 def main() -> None:
