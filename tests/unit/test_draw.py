@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, pairwise
@@ -12,13 +13,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
+from ocelake.draw import (
+    draw_dotted_chart,
+    draw_ocdfg,
+    draw_ocpn,
+    draw_performance_spectrum,
+    draw_timeline,
+    draw_variants,
+    draw_waiting_heat_map,
+    lay_out_ocpn,
+)
 from ocelake.draw.arcs import Arc, arcs_of
 from ocelake.draw.axis import ticks as axis_ticks
 from ocelake.draw.layout import Box, Line, lay_out
 from ocelake.draw.order import process_order
 from ocelake.draw.svg import human_count, human_duration, shorten, text_width, wrap
-from ocelake.mining import mine_log
+from ocelake.errors import OcelakeError
+from ocelake.mining import encode, mine_log
+from ocelake.mining.ocpn import discover_ocpn, ocpn_tables
+from ocelake.mining.spectrum import dotted_chart, performance_spectrum, waiting_times
+from ocelake.ocel.generate import generate
+from ocelake.tables import TABLES
 from tests.unit.reference_mining import Log
 
 HOSTILE = [
@@ -35,9 +50,33 @@ def mined(names: list[str], *, objects: int = 3) -> dict[str, pl.DataFrame]:
     relations = [
         (event, f"o{n}", "") for n in range(objects) for event in (list(events) if n == 0 else list(events)[:-1])
     ]
-    log = Log(events, things, relations)
+    return tables_of(Log(events, things, relations))
+
+
+def tables_of(log: Log) -> dict[str, pl.DataFrame]:
+    """Give what pictures are made of: the gold tables, the events, a model, and what happens when."""
     tables = log.tables()
-    return mine_log(tables, quarantined=0, publication_id="p") | {"ocel.events": tables["ocel.events"]}
+    traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], tables["ocel.events"])
+    return (
+        mine_log(tables, quarantined=0, publication_id="p")
+        | ocpn_tables(discover_ocpn(traces), version=1, publication_id="p", parameters={})
+        | {
+            "ocel.events": tables["ocel.events"],
+            "dotted": dotted_chart(traces),
+            "spectrum": performance_spectrum(traces),
+            "week": waiting_times(traces),
+            "log": waiting_times(traces, calendar="log"),
+        }
+    )
+
+
+def net(tables: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    return (
+        tables["ocpn.places"],
+        tables["ocpn.transitions"],
+        tables["ocpn.arcs"],
+        tables["ocpn.markings"],
+    )
 
 
 def words(picture: str) -> list[str]:
@@ -55,6 +94,12 @@ def pictures(tables: dict[str, pl.DataFrame]) -> list[str]:
         draw_ocdfg(tables["gold.ocdfg_nodes"], tables["gold.ocdfg_edges"], coverage=0.5),
         draw_variants(tables["gold.trace_variants"]),
         draw_timeline(tables["ocel.events"]),
+        draw_ocpn(*net(tables)),
+        draw_ocpn(*net(tables), apart=True),
+        draw_dotted_chart(tables["dotted"]),
+        draw_performance_spectrum(tables["spectrum"]),
+        draw_waiting_heat_map(tables["week"]),
+        draw_waiting_heat_map(tables["log"]),
     ]
 
 
@@ -207,3 +252,154 @@ def test_text_is_cut_to_its_width() -> None:
     lines = wrap("Completion certificate requested by the applicant in writing once more", 120, 13)
     assert len(lines) == 3
     assert all(text_width(line, 13) <= 120 for line in lines)
+
+
+def circles(picture: str) -> int:
+    return sum(element.tag.endswith("circle") for element in ElementTree.fromstring(picture).iter())
+
+
+def test_a_petri_net_has_every_place_transition_and_arc() -> None:
+    tables = mined(["place", "pick", "ship", "pay"])
+    places, transitions, arcs, markings = net(tables)
+    layout = lay_out_ocpn(places, transitions, arcs, markings)
+    spec = TABLES["ocpn.layout"]
+    assert dict(layout.schema) == {name: dtype for name, dtype in spec.schema.items() if name != "log_id"}
+    assert layout.equals(layout.sort(spec.sort))
+    assert not layout.select("element", "element_id").is_duplicated().any()
+    assert set(layout.filter(element="place")["element_id"]) == set(places["place_id"])
+    assert set(layout.filter(element="transition")["element_id"]) == set(transitions["transition_id"])
+    assert set(layout.filter(element="arc")["element_id"]) == {
+        f"{source} -> {target}" for source, target in arcs.select("source_id", "target_id").iter_rows()
+    }
+    picture = draw_ocpn(places, transitions, arcs, markings, layout)
+    assert picture == draw_ocpn(places, transitions, arcs, markings)
+    seen = hovers(picture)
+    assert sum(bool(re.search(": (initial |final )?place$", title)) for title in seen) == len(places)
+    assert seen.count("silent") == transitions["activity"].null_count()
+    assert {"place", "pick", "ship", "pay"} <= set(words(picture))
+    # A token, or a second circle, and those of the legend.
+    assert circles(picture) == len(places) + len(markings) + 4
+
+
+def test_arcs_of_a_petri_net_end_at_its_places_and_transitions() -> None:
+    places, transitions, arcs, markings = net(mined(["place", "pick", "ship", "pay"], objects=6))
+    layout = lay_out_ocpn(places, transitions, arcs, markings)
+    boxes = {row["element_id"]: row for row in layout.filter(pl.col("element") != "arc").iter_rows(named=True)}
+    for one, two in combinations(boxes.values(), 2):
+        apart = [
+            abs(one["x"] - two["x"]) - (one["width"] + two["width"]) / 2,
+            abs(one["y"] - two["y"]) - (one["height"] + two["height"]) / 2,
+        ]
+        assert max(apart) >= 0, "elements do not overlap"
+    for source, target in arcs.select("source_id", "target_id").iter_rows():
+        path = layout.filter(element_id=f"{source} -> {target}")["path"].item().to_list()
+        for key, (x, y) in ((source, path[:2]), (target, path[-2:])):
+            box = boxes[key]
+            if box["element"] == "place":
+                assert math.dist((x, y), (box["x"], box["y"])) == pytest.approx(box["width"] / 2, abs=0.1)
+            else:
+                assert abs(x - box["x"]) <= box["width"] / 2 + 2
+                assert abs(y - box["y"]) <= box["height"] / 2 + 2
+        assert (len(path) // 2 - 2) % 3 == 0, "cubic Bézier curves, and a tip"
+
+
+def test_some_types_of_a_petri_net_are_drawn_alone() -> None:
+    tables = mined(["place", "pick", "ship", "pay"])
+    kinds = tables["ocpn.places"]["object_type"].unique().sort().to_list()
+    picture = draw_ocpn(*net(tables), object_types=kinds[:1])
+    assert f"1 of {len(kinds)} object types" in " ".join(words(picture))
+    assert any(title.startswith(f"{kinds[0]}:") for title in hovers(picture))
+    assert not any(title.startswith(f"{kinds[1]}:") for title in hovers(picture))
+    with pytest.raises(OcelakeError, match="no object type 'nothing'"):
+        draw_ocpn(*net(tables), object_types=["nothing"])
+    other = tables["ocpn.places"].with_columns(model_id=pl.lit("other"))
+    with pytest.raises(OcelakeError, match="one model, not 2"):
+        lay_out_ocpn(other, *net(tables)[1:])
+
+
+def flowers(kinds: int, activities: int, *, shared: bool) -> tuple[pl.DataFrame, ...]:
+    """Give a net in which objects of every type do any of many activities at any time."""
+    places, transitions, arcs, markings = [], {}, [], []
+    for kind in (f"type {number}" for number in range(kinds)):
+        begin, middle, end = (f"p:{kind}:{name}" for name in ("begin", "middle", "end"))
+        places += [(begin, kind), (middle, kind), (end, kind)]
+        markings += [("initial", begin), ("final", end)]
+        for silent, way in ((f"s:{kind}:in", (begin, middle)), (f"s:{kind}:out", (middle, end))):
+            transitions[silent] = None
+            arcs += [(way[0], silent, kind), (silent, way[1], kind)]
+        for place in range(activities):
+            # Each activity belongs to a subset of the types of its own.
+            if not shared or place % (kinds + 1) != kinds - int(kind[5:]):
+                name = f"activity {place}" if shared else f"{kind} activity {place}"
+                transitions[f"t:{name}"] = name
+                arcs += [(middle, f"t:{name}", kind), (f"t:{name}", middle, kind)]
+    model = pl.lit("m").alias("model_id")
+    return (
+        pl.DataFrame(places, schema=["place_id", "object_type"], orient="row").with_columns(model),
+        pl.DataFrame(list(transitions.items()), schema=["transition_id", "activity"], orient="row").with_columns(model),
+        pl.DataFrame(arcs, schema=["source_id", "target_id", "object_type"], orient="row").with_columns(
+            model, variable=pl.lit(False), minimum=pl.lit(1), maximum=pl.lit(1)
+        ),
+        pl.DataFrame(markings, schema=["marking", "place_id"], orient="row").with_columns(model),
+    )
+
+
+def test_the_petals_of_a_flower_share_a_frame() -> None:
+    picture = draw_ocpn(*flowers(2, 30, shared=False))
+    assert "one of several activities" in words(picture)
+    assert hovers(picture).count("one of these") == 2
+    assert sum("activity" in title for title in hovers(picture)) == 60
+    assert picture.count("<path") == 2 * (4 + 2), "an arc to each frame and one from it"
+
+
+def test_sixty_activities_of_eight_types_are_taken_apart() -> None:
+    frames = flowers(8, 60, shared=True)
+    picture = draw_ocpn(*frames)
+    assert len(frames[2]) > 800
+    assert any("The types are drawn apart" in word for word in words(picture))
+    assert picture.count("<path") < 150
+    assert len(picture) < 400_000
+    width, height = re.search(r'width="([\d.]+)" height="([\d.]+)"', picture).groups()  # type: ignore[union-attr]
+    assert float(width) < 6000
+    assert float(height) < 3000
+
+
+def test_variable_arcs_are_double_and_tell_their_numbers() -> None:
+    log = Log(
+        {"e1": ("pack", 0, 0), "e2": ("pack", 1, 0), "e3": ("send", 2, 0)},
+        {"o1": "item", "o2": "item", "o3": "item"},
+        [("e1", "o1", ""), ("e1", "o2", ""), ("e2", "o3", ""), ("e3", "o1", "")],
+    )
+    picture = draw_ocpn(*net(tables_of(log)))
+    assert "item: 1 to 2 objects" in hovers(picture)
+    assert "item: one object" in hovers(picture)
+    assert "any number of objects" in words(picture)
+
+
+def test_a_dotted_chart_tells_types_objects_and_events() -> None:
+    tables = mined(["place", "pick", "ship", "pay"])
+    picture = draw_dotted_chart(tables["dotted"])
+    shown = words(picture)
+    for kind, rows in tables["dotted"].group_by("object_type"):
+        assert kind[0] in shown
+        objects = rows.unique("row")["objects"].sum()
+        assert any(re.match(f"{objects} objects, .*; {rows['steps'].sum()} events", word) for word in shown)
+    dots = sum(path.count("M") for path in re.findall(r'<path d="([^"]*)"', picture))
+    assert dots == len(tables["dotted"])
+
+
+def test_a_spectrum_draws_every_line_and_a_heat_map_every_cell() -> None:
+    tables = mined(["place", "pick", "ship", "pay"])
+    picture = draw_performance_spectrum(tables["spectrum"])
+    assert sum(path.count("M") for path in re.findall(r'<path d="([^"]*)"', picture)) == len(tables["spectrum"])
+    for calendar in ("week", "log"):
+        cells = [title for title in hovers(draw_waiting_heat_map(tables[calendar])) if " on average over " in title]
+        assert len(cells) == len(tables[calendar])
+
+
+def test_pictures_of_a_large_log_have_a_bounded_size() -> None:
+    ocel = generate(events=30_000, seed=2)
+    traces = encode(ocel.event_objects, ocel.objects, ocel.events)
+    assert len(draw_dotted_chart(dotted_chart(traces))) < 1_200_000
+    assert len(draw_performance_spectrum(performance_spectrum(traces))) < 500_000
+    assert len(draw_waiting_heat_map(waiting_times(traces))) < 150_000
