@@ -229,6 +229,16 @@ def test_an_execution_beyond_the_limit_is_left_out_and_told(log: Log, ocpn: Ocpn
     assert rows["metric"].to_list() == ["oc_fitness", "oc_precision"]
 
 
+def swept(traces: Traces) -> Iterator[tuple[str, set[str]]]:
+    """Give every event's ancestors, as the sweep finds them."""
+    graph = context_quality._event_graph(traces)
+    names = traces.event_ids.gather(graph.event).to_list()
+    for front in context_quality._fronts(graph, 0, len(names)):
+        for event, bits in zip(front.events.tolist(), front.ancestors, strict=True):
+            _, members = context_quality._members(bits[np.newaxis])
+            yield names[event], {names[graph.first[event] + member] for member in members.tolist()}
+
+
 def test_large_executions_are_swept_in_words_and_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of events in one execution, beside small ones, in many batches and parts."""
     random = np.random.default_rng(1)
@@ -238,7 +248,7 @@ def test_large_executions_are_swept_in_words_and_batches(monkeypatch: pytest.Mon
     relations = [
         (event, str(name), "")
         for number, event in enumerate(events)
-        for name in (random.choice(hubs, 2, replace=False) if number < 200 else [others[(number - 200) // 4 % 48]])
+        for name in (random.choice(hubs, 4, replace=False) if number < 200 else [others[(number - 200) // 4 % 48]])
     ]
     log = Log(events, objects, relations)
     traces = encoded(log)
@@ -247,7 +257,9 @@ def test_large_executions_are_swept_in_words_and_batches(monkeypatch: pytest.Mon
     assert whole.largest == 200
 
     reference = Reference(log, ocpn)
-    contexts = {event: reference.context(event, nx.ancestors(reference.graph, event)) for event in events}
+    ancestors = {event: nx.ancestors(reference.graph, event) for event in events}
+    contexts = {event: reference.context(event, ancestors[event]) for event in events}
+    assert dict(swept(traces)) == ancestors
     assert whole.contexts == len(set(contexts.values()))
     assert whole.fitness == 1
     monkeypatch.setattr(context_quality, "_BATCH", 40)
