@@ -54,10 +54,8 @@ def _call(case: str, tool: str, folder: str, events: int) -> dict[str, float]:
 
 
 def _print(results: dict[tuple[str, str], list[dict[str, float]]], events: int) -> None:
-    print(
-        f"\n{events:,} events; median seconds (peak GiB); ratios are the peer's time by ours; scan: what share of our"
-    )
-    print("time a bare scan of the columns takes\n")
+    print(f"\n{events:,} events; median seconds (peak GiB); ratios are the peer's time by ours;")
+    print("scan: the share of our time that a bare scan of the columns takes\n")
     print("| case | ocelake | pm4py | ratio | r4pm | ratio | scan |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     scan = _median(results, SCAN, "ocelake")
     for case in dict.fromkeys(case for case, _ in results):
