@@ -23,7 +23,7 @@ def test_the_projects_own_packages_are_imported_and_not_others_of_their_names() 
 
 
 def test_every_table_is_one_asset_with_owner_schema_and_partition() -> None:
-    graph = defs.resolve_asset_graph()
+    graph = defs().resolve_asset_graph()
     for identifier, table in TABLES.items():
         node = graph.get(asset_key(identifier))
         assert node.partitions_def == LOGS
@@ -36,14 +36,14 @@ def test_every_table_is_one_asset_with_owner_schema_and_partition() -> None:
 
 
 def test_every_check_is_partitioned_by_log_or_belongs_to_an_unpartitioned_asset() -> None:
-    graph = defs.resolve_asset_graph()
+    graph = defs().resolve_asset_graph()
     for key in graph.asset_check_keys:
         spec = graph.get_check_spec(key)
         assert spec.partitions_def == graph.get(key.asset_key).partitions_def, key
 
 
 def test_every_layer_has_its_job_and_every_schedule_and_sensor_runs_by_default() -> None:
-    repository = defs.get_repository_def()
+    repository = defs().get_repository_def()
     names = {job.name for job in repository.get_all_jobs()}
     assert {"bronze_job", "silver_job", "gold_job", "ingest_job", "maintenance_job", "verification_job"} <= names
     for sensor in repository.sensor_defs:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import base64
+from xml.etree import ElementTree
 
 import pytest
-from dagster import AssetCheckEvaluation, ExecuteInProcessResult
 
 from assets.specs import asset_key
-from ocelake.lake.build import verify
+from ocelake.lake.build import latest_or_fail, verify
 from ocelake.settings import LogSettings
 from ocelake.tables import TABLES, layer_tables
-from tests.assets.conftest import Graph
+from tests.assets.conftest import Graph, evaluations, materialized
 
-
-def evaluations(result: ExecuteInProcessResult) -> dict[str, AssetCheckEvaluation]:
-    return {
-        f"{item.asset_key.to_user_string()}:{item.check_name}": item for item in result.get_asset_check_evaluations()
-    }
-
-
-def materialized(result: ExecuteInProcessResult) -> set[str]:
-    return {
-        ".".join(event.asset_key.path)
-        for event in result.get_asset_materialization_events()
-        if event.asset_key is not None
-    }
+DRAWN = {
+    "gold.ocdfg_nodes",
+    "gold.ocdfg_edges",
+    "gold.trace_variants",
+    "gold.object_summaries",
+    "gold.log_summary",
+    "gold.execution_variants",
+    "ocel.process_executions",
+    "ocel.execution_events",
+    "ocel.execution_objects",
+    *(spec.identifier for spec in layer_tables("model") if spec.namespace == "ocpn"),
+}
 
 
 def test_a_landed_file_reaches_gold_with_its_checks_pictures_and_lineage(graph: Graph) -> None:
@@ -36,21 +35,24 @@ def test_a_landed_file_reaches_gold_with_its_checks_pictures_and_lineage(graph: 
     failed = [name for name, item in evaluations(result).items() if item.blocking and not item.passed]
     assert failed == []
     lake = graph.lake
-    gold, silver, bronze = (lake.latest("orders", layer) for layer in ("gold", "silver", "bronze"))
-    assert gold is not None
-    assert silver is not None
-    assert bronze is not None
-    assert gold.reads == {"silver": silver.publication_id}
+    gold, silver, bronze, model, policy = (
+        latest_or_fail(lake, "orders", layer) for layer in ("gold", "silver", "bronze", "model", "policy")
+    )
     assert silver.reads == {"bronze": bronze.publication_id}
+    assert gold.reads == model.reads == {"silver": silver.publication_id}
+    assert policy.reads == {"silver": silver.publication_id, "gold": gold.publication_id}
     by_key = {event.asset_key: event.materialization for event in result.get_asset_materialization_events()}
     edges = by_key[asset_key("gold.ocdfg_edges")].metadata
     assert edges["publication_written"].value == gold.publication_id
     assert edges["publication_read"].value == silver.publication_id
     assert edges["dagster/row_count"].value == lake.read("gold.ocdfg_edges", "orders").height > 0
-    for spec in layer_tables("gold"):
-        shown = str(by_key[asset_key(spec.identifier)].metadata["picture"].value)
-        picture = base64.b64decode(shown.split("base64,")[1].rstrip(")"))
-        assert picture.startswith((b"<svg", b"<?xml")), spec.identifier
+    pictures = {
+        ".".join(key.path): event.metadata["picture"] for key, event in by_key.items() if "picture" in event.metadata
+    }
+    assert set(pictures) == DRAWN
+    for identifier, shown in pictures.items():
+        picture = base64.b64decode(str(shown.value).split("base64,")[1].rstrip(")"))
+        assert ElementTree.fromstring(picture).tag.endswith("svg"), identifier
     lineage = by_key[asset_key("ocel.events")].metadata["dagster/column_lineage"].value
     assert asset_key("bronze.event_records") in {dep.asset_key for dep in lineage.deps_by_column["activity"]}
     accounting = lake.read("silver.accounting", "orders")
@@ -68,10 +70,7 @@ def test_the_same_file_twice_changes_nothing_and_another_is_merged_in(graph: Gra
     assert graph.run("orders").success
     lake = graph.lake
     assert lake.read("bronze.batches", "orders").height == 1
-    bronze = lake.latest("orders", "bronze")
-    numbers = {layer: record.number for layer in ("silver", "gold") if (record := lake.latest("orders", layer))}
-    assert bronze is not None
-    assert {"bronze": bronze.number, **numbers} == {"bronze": 1, "silver": 1, "gold": 1}
+    assert graph.numbers("orders") == dict.fromkeys(("bronze", "silver", "gold", "model", "policy"), 1)
     assert lake.read("ocel.events", "orders").equals(before)
     graph.put("orders", "b.json", events=200, seed=2)
     assert graph.run("orders", ["b.json"]).success
@@ -88,9 +87,8 @@ def test_a_bad_log_is_not_published_and_does_not_hide_behind_a_good_one(graph: G
     assert [item.check_name for item in wrong] == ["events_time_in_range"]
     assert materialized(bad) == {spec.identifier for spec in layer_tables("bronze")}
     assert materialized(good) == set(TABLES)
-    assert graph.lake.latest("bad", "silver") is None
-    assert graph.lake.latest("bad", "gold") is None
-    assert graph.lake.latest("good", "gold") is not None
+    assert graph.numbers("bad") == {"bronze": 1}
+    assert graph.numbers("good") == dict.fromkeys(("bronze", "silver", "gold", "model", "policy"), 1)
 
 
 def test_new_settings_are_a_new_publication_and_the_old_one_still_verifies(graph: Graph) -> None:
