@@ -25,6 +25,7 @@ from ocelake.lake import Lake, PublicationRecord
 from ocelake.lake.audits import POLICY_CHECKS, audit_policy
 from ocelake.lake.build import STEPS
 from ocelake.mining.constraints import Rule
+from ocelake.ocel.audit import Finding
 from resources import LakeResource
 
 __all__ = ["policy_asset", "rule_check"]
@@ -33,8 +34,8 @@ _TABLE = "gold.rule_results"
 
 
 def rule_check(name: str) -> str:
-    """Give the name of a rule's check."""
-    return f"rule_{name}"
+    """Give the name of a rule's check; no check of a table is called like it, whatever the rule is called."""
+    return f"keeps_{name}"
 
 
 def policy_asset(rules: Sequence[Rule]) -> AssetsDefinition:
@@ -49,7 +50,7 @@ def policy_asset(rules: Sequence[Rule]) -> AssetsDefinition:
     for rule in rules:
         described.setdefault(rule.name, []).append(rule.description)
     checks = [
-        check_spec(rule_check(name), _TABLE, description="; ".join(dict.fromkeys(texts)))
+        check_spec(rule_check(name), _TABLE, description="; ".join(filter(None, dict.fromkeys(texts))))
         for name, texts in sorted(described.items())
     ]
 
@@ -69,16 +70,24 @@ def policy_asset(rules: Sequence[Rule]) -> AssetsDefinition:
 def _policy(context: AssetExecutionContext, config: Rebuild, lake: Lake, names: Sequence[str]) -> Events:
     results: list[AssetCheckResult] = []
 
-    def shown(lake: Lake, record: PublicationRecord, tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
-        results.extend(_rule_results(tables[_TABLE], names))
-        return {_TABLE: {"results": MetadataValue.md(_as_markdown(tables[_TABLE]))}}
+    def audit(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+        results.extend(_rule_results(tables[_TABLE], names))  # told also where the layer is not published
+        return audit_policy(tables)
 
-    yield from build_layer(context, config, lake, STEPS["policy"], audit=audit_policy, shown=shown)
+    yield from build_layer(context, config, lake, STEPS["policy"], audit=audit, shown=_shown)
     yield from results
 
 
+def _shown(lake: Lake, record: PublicationRecord, tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
+    return {_TABLE: {"results": MetadataValue.md(_as_markdown(tables[_TABLE]))}}
+
+
 def _rule_results(found: pl.DataFrame, names: Sequence[str]) -> Iterator[AssetCheckResult]:
-    """Give one result per check; a log that does not have a rule passes it, and that is said."""
+    """Give one result per check.
+
+    A log that does not have a rule passes it, and that is said. A rule that could not be checked is a warning, whatever
+    its severity: nothing is known to violate it.
+    """
     by_name = {row["rule"]: row for row in found.iter_rows(named=True)}
     for name in names:
         row, metadata = by_name.get(name), dict[str, Any]()
@@ -90,7 +99,7 @@ def _rule_results(found: pl.DataFrame, names: Sequence[str]) -> Iterator[AssetCh
             said = f"{row['violations']:,} of {row['candidates']:,} violate it; {row['pending']:,} are pending."
             passed = row["passed"]
             metadata = {part: row[part] for part in ("candidates", "violations", "pending")}
-        error = row is not None and row["severity"] == "error"
+        error = row is not None and row["problem"] is None and row["severity"] == "error"
         yield AssetCheckResult(
             asset_key=asset_key(_TABLE),
             check_name=rule_check(name),
