@@ -55,11 +55,10 @@ def _prepare(home: Path, millions: int) -> None:
             ocel = generate(1_000_000, seed=number + 1)
             for identifier in ("ocel.events", "ocel.objects", "ocel.event_objects"):
                 frame = getattr(ocel, identifier.removeprefix("ocel."))
-                ids = pl.col("^(event|object)_id$")
-                publication.append(
-                    identifier, frame.with_columns(pl.concat_str(pl.lit(f"{number:03}:"), ids).name.keep())
-                )
-            del ocel, frame
+                ids = [name for name in ("event_id", "object_id") if name in frame.columns]
+                own = frame.with_columns(pl.concat_str(pl.lit(f"{number:03}:"), name).alias(name) for name in ids)
+                publication.append(identifier, own)
+            del ocel, frame, own
         publication.commit()
 
 
