@@ -6,10 +6,12 @@ from typing import Final
 
 import polars as pl
 
+from ocelake.errors import OcelakeError
 from ocelake.mining.conformance import conformance_tables
 from ocelake.mining.context_quality import oc_quality, oc_quality_rows
 from ocelake.mining.glued import replay_glued
 from ocelake.mining.ocpn import discover_ocpn, ocpn_tables
+from ocelake.mining.petri_nets import Ocpn
 from ocelake.mining.soundness import model_soundness
 from ocelake.mining.traces import Traces
 from ocelake.mining.variants import find_variants, trace_variants
@@ -78,7 +80,7 @@ def mine_model(
         replayed=replayed,
         empty_traces=settings.empty_traces,
     )
-    quality = oc_quality_rows(model_id, oc_quality(traces, ocpn))
+    quality = _oc_quality_rows(model_id, traces, ocpn)
     found = {
         **mined,
         **measured,
@@ -87,3 +89,19 @@ def mine_model(
     }
     wanted = [spec.identifier for spec in layer_tables("model") if spec.identifier != "ocpn.layout"]
     return {identifier: as_table(identifier, found[identifier]) for identifier in wanted}
+
+
+def _oc_quality_rows(model_id: str, traces: Traces, ocpn: Ocpn) -> pl.DataFrame:
+    """Measure object-centric fitness and precision; where a net has too many states for that, say so instead."""
+    try:
+        return oc_quality_rows(model_id, oc_quality(traces, ocpn))
+    except OcelakeError as error:
+        return pl.DataFrame(
+            {
+                "model_id": model_id,
+                "object_type": pl.Series([None, None], dtype=pl.String),
+                "metric": ["oc_fitness", "oc_precision"],
+                "value": pl.Series([None, None], dtype=pl.Float64),
+                "detail": error.what,
+            }
+        )
