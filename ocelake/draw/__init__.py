@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ocelake.draw.dotted_chart import draw_dotted_chart
 from ocelake.draw.execution_variants import draw_execution_variants
+from ocelake.draw.explore import explore_page
 from ocelake.draw.ocdfg import draw_ocdfg
 from ocelake.draw.ocpn import draw_ocpn, lay_out_ocpn
 from ocelake.draw.performance_spectrum import draw_performance_spectrum
@@ -20,5 +21,6 @@ __all__ = [
     "draw_timeline",
     "draw_variants",
     "draw_waiting_heat_map",
+    "explore_page",
     "lay_out_ocpn",
 ]

@@ -33,7 +33,7 @@ from ocelake.draw.svg import (
 )
 from ocelake.mining.ocdfg_filter import filter_ocdfg
 
-__all__ = ["draw_ocdfg"]
+__all__ = ["draw_ocdfg", "is_readable"]
 
 _READABLE: Final = 75
 _PER_ACTIVITY: Final = 2.5
@@ -119,19 +119,30 @@ def _readable(
     """Keep as much as a picture holds: less coverage first, then fewer types, those with the most objects on edges."""
     for share in _COVERAGES:
         kept = filter_ocdfg(nodes, edges, object_types=object_types, coverage=share)
-        if _is_readable(*kept):
+        if is_readable(*kept):
             return kept
     busiest = (
         kept[1].group_by("object_type").agg(pl.col("total_objects").sum()).sort(-pl.col("total_objects"), "object_type")
     )["object_type"].to_list()
     for number in range(len(busiest) - 1, 0, -1):
         fewer = filter_ocdfg(*kept, object_types=busiest[:number])
-        if _is_readable(*fewer) or number == 1:
+        if is_readable(*fewer) or number == 1:
             return fewer
     return kept
 
 
-def _is_readable(nodes: pl.DataFrame, edges: pl.DataFrame) -> bool:
+def is_readable(nodes: pl.DataFrame, edges: pl.DataFrame) -> bool:
+    """Whether a picture holds all arcs of a graph before it is a tangle.
+
+    Examples
+    --------
+    >>> nodes = pl.DataFrame(
+    ...     {"object_type": ["order"], "activity": ["place"], "start_objects": [3], "end_objects": [3]}
+    ... )
+    >>> edges = {"object_type": str, "source": str, "target": str, "total_objects": int, "duration_mean": float}
+    >>> is_readable(nodes, pl.DataFrame(schema=edges))
+    True
+    """
     return len(arcs_of(nodes, edges)) <= max(_READABLE, _PER_ACTIVITY * nodes["activity"].n_unique())
 
 

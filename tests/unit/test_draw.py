@@ -21,6 +21,7 @@ from ocelake.draw import (
     draw_timeline,
     draw_variants,
     draw_waiting_heat_map,
+    explore_page,
     lay_out_ocpn,
 )
 from ocelake.draw.arcs import Arc, arcs_of
@@ -403,3 +404,20 @@ def test_pictures_of_a_large_log_have_a_bounded_size() -> None:
     assert len(draw_dotted_chart(dotted_chart(traces))) < 1_200_000
     assert len(draw_performance_spectrum(performance_spectrum(traces))) < 500_000
     assert len(draw_waiting_heat_map(waiting_times(traces))) < 150_000
+
+
+def test_a_page_holds_pictures_of_ever_more_coverage() -> None:
+    tables = mined([*HOSTILE, "place", "pick"], objects=9)
+    graph = tables["gold.ocdfg_nodes"], tables["gold.ocdfg_edges"]
+    page = explore_page(*graph, title="<shop> & co")
+    assert "<title>&lt;shop&gt; &amp; co</title>" in page
+    assert not re.search(r"(src|href)=|url\(", page), "nothing is loaded"
+    body = page.replace("&nbsp;", " ")
+    sections = re.findall(r"<section[^>]*>(.*?)</section>", body, flags=re.DOTALL)
+    assert sections[-1] == draw_ocdfg(*graph, coverage=1.0)
+    sizes = [len([title for title in hovers(section) if "→" in title]) for section in sections]
+    assert sizes == sorted(sizes)
+    assert page.count('class="shown"') == 1
+    assert f'max="{len(sections) - 1}"' in page
+    shuffled = [frame.sample(fraction=1, shuffle=True, seed=3) for frame in graph]
+    assert explore_page(*shuffled, title="<shop> & co") == page
