@@ -25,7 +25,15 @@ class Arc(NamedTuple):
 
 
 def arcs_of(nodes: pl.DataFrame, edges: pl.DataFrame) -> list[Arc]:
-    """Give every arc of the graph, starts and ends included, in a fixed order."""
+    """Give every arc of the graph, starts and ends included, in a fixed order.
+
+    Examples
+    --------
+    >>> nodes = {"object_type": ["order"], "activity": ["place"], "start_objects": [3], "end_objects": [3]}
+    >>> edges = {"object_type": str, "source": str, "target": str, "total_objects": int, "duration_mean": float}
+    >>> [arc[1:4] for arc in arcs_of(pl.DataFrame(nodes), pl.DataFrame(schema=edges))]
+    [(None, 'place', 3), ('place', None, 3)]
+    """
     typed = nodes.filter(pl.col("object_type").is_not_null())
     starts = typed.filter(pl.col("start_objects") > 0).select("object_type", "activity", "start_objects")
     ends = typed.filter(pl.col("end_objects") > 0).select("object_type", "activity", "end_objects")

@@ -18,7 +18,14 @@ _NARROWEST: Final = 640
 def curve_line(
     curve: Sequence[Point], tip: Point, style: Style, width: float, *, title: str, double: bool = False
 ) -> str:
-    """Draw a line with its arrow; a double one has white between its two strokes."""
+    """Draw a line with its arrow; a double one has white between its two strokes.
+
+    Examples
+    --------
+    >>> line = curve_line([(0, 0), (0, 3), (0, 6), (0, 9)], (0, 17), Style("#0072b2", "none"), 2, title="order")
+    >>> line.count("<path"), line.count("<polygon")
+    (1, 1)
+    """
     (x, y), *rest = [f"{a:.1f} {b:.1f}".split() for a, b in curve]
     path = f"M{x} {y}C" + " ".join(f"{a} {b}" for a, b in rest)
     end = curve[-1]
@@ -38,7 +45,13 @@ def curve_line(
 
 
 def sample_line(x: float, y: float, style: Style, width: float = 4, *, double: bool = False) -> str:
-    """Draw a short line for a legend."""
+    """Draw a short line for a legend.
+
+    Examples
+    --------
+    >>> sample_line(0, 0, Style("#0072b2", "none"), double=True).count("<line")
+    2
+    """
 
     def line(colour: str, thick: float, dashes: str) -> str:
         ends = attributes(x1=x, y1=y, x2=x + 26, y2=y)
@@ -74,6 +87,11 @@ def graph_page(
     -------
     str
         An SVG document.
+
+    Examples
+    --------
+    >>> graph_page("Graph", "Nothing.", [("order", Style("#0072b2", "none"))], (0, 0), []).count("<svg")
+    1
     """
     width = max(size[0] + 2 * _MARGIN, _NARROWEST)
     parts = [text(_MARGIN, 32, title, size=17, font_weight="bold")]

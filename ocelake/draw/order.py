@@ -21,6 +21,11 @@ def process_order(arcs: Iterable[Arc]) -> dict[str, int]:
 
     Long-lived objects (an employee, a product) go to and fro between activities; what they do both ways cancels out,
     and the objects that live through the process once decide.
+
+    Examples
+    --------
+    >>> process_order([Arc("order", "place", "pay", 9, None), Arc("order", "pay", "place", 1, None)])
+    {'place': 0, 'pay': 1}
     """
     net: dict[tuple[str, str], int] = defaultdict(int)
     activities: set[str] = set()

@@ -65,7 +65,13 @@ class Style:
 
 
 def line_styles(names: Sequence[str]) -> dict[str, Style]:
-    """Give every name its line: eight colours, each solid, then dashed, then dotted; then again."""
+    """Give every name its line: eight colours, each solid, then dashed, then dotted; then again.
+
+    Examples
+    --------
+    >>> line_styles(["order"])
+    {'order': Style(colour='#0072b2', dashes='none')}
+    """
     return {
         name: Style(_COLOURS[place % len(_COLOURS)], _DASHES[place // len(_COLOURS) % len(_DASHES)])
         for place, name in enumerate(names)
@@ -73,22 +79,46 @@ def line_styles(names: Sequence[str]) -> dict[str, Style]:
 
 
 def solids(names: Sequence[str]) -> list[str]:
-    """Give every name a colour for areas; they repeat after eight."""
+    """Give every name a colour for areas; they repeat after eight.
+
+    Examples
+    --------
+    >>> solids(["place", "pay"])
+    ['#0072b2', '#e69f00']
+    """
     return [_AREAS[place % len(_AREAS)] for place in range(len(names))]
 
 
 def tints(names: Sequence[str]) -> dict[str, str]:
-    """Give every name its light fill; they repeat after sixteen."""
+    """Give every name its light fill; they repeat after sixteen.
+
+    Examples
+    --------
+    >>> tints(["place"])
+    {'place': '#a6cee3'}
+    """
     return {name: _TINTS[place % len(_TINTS)] for place, name in enumerate(names)}
 
 
 def xml_text(value: str) -> str:
-    """Escape text for XML; what XML cannot hold becomes the replacement character, line breaks become spaces."""
+    """Escape text for XML; what XML cannot hold becomes the replacement character, line breaks become spaces.
+
+    Examples
+    --------
+    >>> xml_text("<a & b>")
+    '&lt;a &amp; b&gt;'
+    """
     return escape(_ILLEGAL.sub("\ufffd", value.replace("\r", " ").replace("\n", " ")), {'"': "&quot;"})
 
 
 def attributes(**values: str | float) -> str:
-    """Write attributes; an underscore in a name is a dash, numbers have at most two decimals."""
+    """Write attributes; an underscore in a name is a dash, numbers have at most two decimals.
+
+    Examples
+    --------
+    >>> attributes(x=1.0, stroke_width=0.333)
+    'x="1" stroke-width="0.33"'
+    """
 
     def written(value: str | float) -> str:
         return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
@@ -97,19 +127,37 @@ def attributes(**values: str | float) -> str:
 
 
 def text(x: float, y: float, content: str, *, size: float = 12, title: str | None = None, **more: str | float) -> str:
-    """Write one line of text; ``title`` shows where the pointer rests."""
+    """Write one line of text; ``title`` shows where the pointer rests.
+
+    Examples
+    --------
+    >>> text(1, 2, "a < b")
+    '<text x="1" y="2" font-size="12">a &lt; b</text>'
+    """
     hover = f"<title>{xml_text(title)}</title>" if title is not None else ""
     return f"<text {attributes(x=x, y=y, font_size=size, **more)}>{xml_text(content)}{hover}</text>"
 
 
 def rectangle(x: float, y: float, width: float, height: float, *, title: str | None = None, **more: str | float) -> str:
-    """Write a rectangle; ``title`` shows where the pointer rests."""
+    """Write a rectangle; ``title`` shows where the pointer rests.
+
+    Examples
+    --------
+    >>> rectangle(0, 0, 3, 4, title="box")
+    '<rect x="0" y="0" width="3" height="4"><title>box</title></rect>'
+    """
     hover = f"<title>{xml_text(title)}</title>" if title is not None else ""
     return f"<rect {attributes(x=x, y=y, width=width, height=height, **more)}>{hover}</rect>"
 
 
 def document(width: float, height: float, parts: Sequence[str], *, title: str) -> str:
-    """Put parts into an SVG document on white paper."""
+    """Put parts into an SVG document on white paper.
+
+    Examples
+    --------
+    >>> document(10, 10, [rectangle(1, 1, 2, 2)], title="Box").count("<rect")
+    2
+    """
     size = attributes(width=width, height=height, viewBox=f"0 0 {width:.0f} {height:.0f}")
     body = "\n".join((f"<title>{xml_text(title)}</title>", rectangle(0, 0, width, height, fill=PAPER), *parts))
     font = attributes(font_family=FONT, fill=INK)
@@ -117,7 +165,13 @@ def document(width: float, height: float, parts: Sequence[str], *, title: str) -
 
 
 def text_width(content: str, size: float) -> float:
-    """Estimate the width of a line of sans-serif text, a little generously."""
+    """Estimate the width of a line of sans-serif text, a little generously.
+
+    Examples
+    --------
+    >>> text_width("mw", 10) > text_width("il", 10)
+    True
+    """
     units = sum(
         0.32
         if letter in _NARROW
@@ -134,7 +188,13 @@ def text_width(content: str, size: float) -> float:
 
 
 def shorten(content: str, width: float, size: float) -> str:
-    """Cut a line to a width, with an ellipsis where something is cut."""
+    """Cut a line to a width, with an ellipsis where something is cut.
+
+    Examples
+    --------
+    >>> shorten("a very long name", 60, 12)
+    'a very l…'
+    """
     if text_width(content, size) <= width:
         return content
     kept = content
@@ -144,7 +204,13 @@ def shorten(content: str, width: float, size: float) -> str:
 
 
 def wrap(content: str, width: float, size: float, *, lines: int = 3) -> list[str]:
-    """Break text into lines between words (within one, where it is too long), and cut after the last line."""
+    """Break text into lines between words (within one, where it is too long), and cut after the last line.
+
+    Examples
+    --------
+    >>> wrap("create purchase order", 80, 12)
+    ['create', 'purchase', 'order']
+    """
     broken = [""]
     for word in content.split():
         joined = f"{broken[-1]} {word}".strip()

@@ -44,6 +44,12 @@ def draw_timeline(events: pl.DataFrame, *, bins: int = 60) -> str:
     -------
     str
         An SVG document; the same for the same events, in any order.
+
+    Examples
+    --------
+    >>> events = pl.DataFrame({"activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]})
+    >>> "2 events, 2024-01-01 00:00 to 2024-01-02 00:00 UTC" in draw_timeline(events)
+    True
     """
     title = "Events over time"
     parts = [text(20, 32, title, size=17, font_weight="bold")]

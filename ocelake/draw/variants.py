@@ -59,6 +59,13 @@ def draw_variants(trace_variants: pl.DataFrame, *, most: int = 12) -> str:
     -------
     str
         An SVG document; the same for the same frame.
+
+    Examples
+    --------
+    >>> variant = {"object_type": ["order"], "variant_id": ["0"], "activities": [["place", "pay"]]}
+    >>> numbers = {"objects": [3], "share": [1.0], "duration_mean": [60.0]}
+    >>> draw_variants(pl.DataFrame(variant | numbers)).count("<polygon")
+    2
     """
     ordered = trace_variants.sort("object_type", "objects", "variant_id", descending=[False, True, False])
     most = min(most, max(_LEAST, _TOTAL // max(trace_variants["object_type"].n_unique(), 1)))
