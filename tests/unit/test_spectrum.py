@@ -217,3 +217,37 @@ def test_nothing_gives_no_rows_and_a_wrong_type_is_refused_by_name() -> None:
     for function in (dotted_chart, performance_spectrum, waiting_times):
         with pytest.raises(OcelakeError, match="no object type 'y'"):
             function(lonely, object_types=["y"])
+
+
+def test_the_spectrum_is_that_of_pm4pys_flattened_log() -> None:
+    """pm4py leaves other activities out first, so that <a, x, b> counts as (a, b): the cases are cut at such events."""
+    import pandas as pd
+    from pm4py.algo.discovery.performance_spectrum import algorithm
+
+    ocel = generate(events=600, seed=3)
+    traces = encode(ocel.event_objects, ocel.objects, ocel.events)
+    spectrum = performance_spectrum(traces, segments=12, lines=100_000, columns=400)
+    relations = ocel.event_objects.unique(["event_id", "object_id"]).sort("time", "sequence", "event_id", "object_id")
+    for (kind, source, target), rows in spectrum.group_by("object_type", "source", "target"):
+        other = ~pl.col("activity").is_in([source, target])
+        of_type = relations.filter(object_type=kind).with_columns(
+            pl.format("{} {}", "object_id", other.cum_sum().over("object_id")).alias("case")
+        )
+        flat = pd.DataFrame(
+            {
+                "case:concept:name": of_type["case"].to_list(),
+                "concept:name": of_type["activity"].to_list(),
+                "time:timestamp": of_type["time"].to_list(),
+            }
+        )
+        # pm4py takes the numbers of the column for nanoseconds, whatever its unit.
+        flat["time:timestamp"] = flat["time:timestamp"].astype("datetime64[ns, UTC]")
+        points = algorithm.apply(flat, [source, target], parameters={"sample_size": len(flat)})["points"]
+        width = -(-((rows["last"][0] - rows["first"][0]) // timedelta(microseconds=1) + 1) // 400) / 1e6
+        first = rows["first"][0].timestamp()
+        theirs = Counter(tuple(int((time - first) // width) for time in point) for point in points)
+        ours = {
+            tuple(int((instant.timestamp() - first) // width) for instant in (begin, end)): steps
+            for begin, end, steps in rows.select("begin", "end", "steps").iter_rows()
+        }
+        assert ours == theirs
