@@ -18,7 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from ocelake.tables import TABLES
+from ocelake.tables import READS, TABLES
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake
@@ -130,7 +130,7 @@ def print_logs(lake: Lake, registered: Sequence[str]) -> None:
 def print_ingested(lake: Lake, log_id: str, seconds: float, warnings: Sequence[tuple[str, str]]) -> None:
     """Print what a run built: rows per table, what is in quarantine, the top variants, and what to do next."""
     console = Console(highlight=False)
-    published = [record for layer in ("bronze", "silver", "gold") if (record := lake.latest(log_id, layer))]
+    published = [record for layer in READS if (record := lake.latest(log_id, layer))]
     table = Table(title=f"Log {log_id}", title_justify="left", header_style="bold")
     for name, justify in (("publication", "left"), ("table", "left"), ("rows", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal in a tuple widens to str
@@ -158,10 +158,14 @@ def print_ingested(lake: Lake, log_id: str, seconds: float, warnings: Sequence[t
         )
     )
     print_frame(variants, "Top trace variants")
-    console.print(f"Published [bold]{published[-1].publication_id}[/] in {seconds:.1f} s. Next:")
+    _print_found(console, lake, log_id)
+    console.print(
+        f"Published [bold]{', '.join(record.publication_id for record in published)}[/] in {seconds:.1f} s. Next:"
+    )
     ocelake = _command()
     for command in (
-        f"{ocelake} draw ocdfg {log_id} {log_id}.svg",
+        f"{ocelake} draw ocpn {log_id} {log_id}.svg",
+        f"{ocelake} rules {log_id}",
         f"{ocelake} quarantine {log_id}",
         f"{ocelake} export {log_id} {log_id}.sqlite",
         f'{ocelake} sql "from gold.ocdfg_edges order by total_objects desc limit 10"',
@@ -177,6 +181,32 @@ def print_quarantine(lake: Lake, log_id: str, rows: int) -> None:
     if frame.height:
         columns = ("record_kind", "reason", "source", "position", "detail", "raw")
         print_frame(frame.head(rows).select(columns), f"The first {min(rows, frame.height)}")
+
+
+def _print_found(console: Console, lake: Lake, log_id: str) -> None:
+    """Print what a person asks first: where time is lost, how good the model is, what it costs, what is kept."""
+    console.print("[bold]Bottlenecks[/]")
+    for reason in lake.read("gold.bottlenecks", log_id).filter(kind="activity").sort("rank")["reason"].head(3):
+        console.print(Text(f"  {reason}"))
+    for model in lake.read("ocpn.models", log_id).iter_rows(named=True):
+        measured = lake.read("gold.model_quality", log_id).filter(pl.col("object_type").is_null())
+        quality = ", ".join(
+            f"{metric.replace('_', ' ')} {value:.3f}"
+            for metric, value in measured.drop_nulls("value").sort("metric").select("metric", "value").iter_rows()
+        )
+        size = (
+            f"{model['places']} places, {model['transitions']} transitions of {len(model['object_types'])} object types"
+        )
+        sound = {True: "sound", False: "not sound", None: "soundness not known"}[model["sound"]]
+        console.print(Text.assemble(("Model ", "bold"), f"{model['model_id']}: {size}; {sound}; {quality}"))
+    for summary in lake.read("gold.cost_summary", log_id).iter_rows(named=True):
+        saved = lake.read("gold.savings", log_id).sort("saving", descending=True).row(0, named=True)
+        best = f"up to {saved['saving']:,.0f} less if all {saved['object_type']} went their best way"
+        console.print(Text.assemble(("Cost ", "bold"), f"{summary['cost']:,.0f} {summary['currency']}; {best}"))
+    rules = lake.read("gold.rule_results", log_id)
+    if rules.height:
+        kept = rules["passed"].fill_null(False).sum()
+        console.print(Text.assemble(("Rules ", "bold"), f"{kept} of {rules.height} are kept"))
 
 
 def print_rules(lake: Lake, log_id: str, rows: int, *, as_of: str | None = None) -> None:
