@@ -229,7 +229,7 @@ def print_rules(lake: Lake, log_id: str, rows: int, *, as_of: str | None = None)
     counts = ("violations", "candidates", "pending")
     print_frame(results.select("rule", outcome.alias("outcome"), *counts), f"rules of {log_id}")
     violations = lake.read("gold.rule_violations", log_id, as_of=moment)
-    if violations.height:
+    if rows and violations.height:
         print_frame(violations.head(rows), f"{min(rows, violations.height):,} of {violations.height:,} violations")
 
 

@@ -36,7 +36,7 @@ __all__ = ["Lake", "open_lake"]
 
 _CATALOG_NAME = "ocelake"
 
-_PART = 4_000_000
+_PART = 8_000_000
 """Rows of one part, where a table is read part by part."""
 
 

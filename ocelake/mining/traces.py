@@ -173,9 +173,10 @@ def encode(
     events = _in_order(events.select(_EVENT), _EVENT_ORDER)
     objects = _in_order(objects.select(_OBJECT_ORDER), _OBJECT_ORDER)
 
-    parts = [_keys(part, objects["object_id"], events["event_id"]) for part in event_objects]
+    object_ids, event_ids = _Ids(objects["object_id"], "object"), _Ids(events["event_id"], "event")
+    parts = [_keys(part, object_ids, event_ids) for part in event_objects]
     keys = parts.pop() if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.int64), *parts])
-    parts.clear()
+    del parts, object_ids, event_ids
     if not (keys[1:] >= keys[:-1]).all():
         keys.sort()
     keys = keys[np.concatenate(([True], keys[1:] != keys[:-1]))] if len(keys) else keys
@@ -204,13 +205,13 @@ def _renumbered(kept: npt.NDArray[np.bool_]) -> Codes:
     return (np.cumsum(kept) - 1).astype(np.int32)
 
 
-def _keys(relations: pl.DataFrame, object_ids: pl.Series, event_ids: pl.Series) -> npt.NDArray[np.int64]:
+def _keys(relations: pl.DataFrame, objects: _Ids, events: _Ids) -> npt.NDArray[np.int64]:
     """Give ``object code << 32 | event rank`` of every relation."""
     # Relations of one object mostly stand together, so that an object is looked up once per run, not once per row.
     runs = relations["object_id"].rle().struct.unnest()
-    keys = np.repeat(_positions(runs["value"], object_ids, "object"), runs["len"].to_numpy())
+    keys = np.repeat(objects.positions(runs["value"]), runs["len"].to_numpy())
     keys <<= 32
-    keys |= _positions(relations["event_id"], event_ids, "event")
+    keys |= events.positions(relations["event_id"])
     return keys
 
 
@@ -225,22 +226,36 @@ def _in_order(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     return frame if frame.select(ordered.slice(1).all()).item() else frame.sort(by)
 
 
-def _positions(ids: pl.Series, dictionary: pl.Series, kind: str) -> npt.NDArray[np.int64]:
-    """Look ids up: their positions in a dictionary of unique ids."""
-    # Numbers join in a third of the time of text. Where no two ids of the dictionary share a hash, and every id looked
-    # up is in it, the hash stands for the id exactly.
-    words, asked = dictionary.hash(), ids.hash()
-    if words.n_unique() < len(words):
-        words, asked = dictionary, ids
-    known = pl.DataFrame({"id": words}).with_row_index("position")
-    found = pl.DataFrame({"id": asked}).join(known, on="id", how="left", maintain_order="left")["position"]
-    if missing := found.null_count():
-        example = ids.filter(found.is_null())[0]
-        raise OcelakeError(
-            f"{missing} relations name {kind}s that the log's {kind}s do not have, such as {example!r}.",
-            fix=f"Pass all {kind}s of the relations, or none to take them from the relations.",
-        )
-    return found.cast(pl.Int64).to_numpy(writable=True)
+class _Ids:
+    """Unique ids that others are looked up in.
+
+    Parameters
+    ----------
+    ids : polars.Series of str
+        Each at its position.
+    kind : str
+        What they are ids of, for a person.
+    """
+
+    def __init__(self, ids: pl.Series, kind: str) -> None:
+        # Numbers join in a third of the time of text. Where no two ids share a hash, and every id looked up is among
+        # them, the hash stands for the id exactly.
+        words = ids.hash()
+        self.hashed = words.n_unique() == len(words)
+        self.kind = kind
+        self.known = pl.DataFrame({"id": words if self.hashed else ids}).with_row_index("position")
+
+    def positions(self, ids: pl.Series) -> npt.NDArray[np.int64]:
+        """Look ids up."""
+        asked = pl.DataFrame({"id": ids.hash() if self.hashed else ids})
+        found = asked.join(self.known, on="id", how="left", maintain_order="left")["position"]
+        if missing := found.null_count():
+            example = ids.filter(found.is_null())[0]
+            raise OcelakeError(
+                f"{missing} relations name {self.kind}s that the log's {self.kind}s do not have, such as {example!r}.",
+                fix=f"Pass all {self.kind}s of the relations, or none to take them from the relations.",
+            )
+        return found.cast(pl.Int64).to_numpy(writable=True)
 
 
 def _dictionary(names: pl.Series) -> tuple[pl.Series, Codes]:
