@@ -201,7 +201,8 @@ class MiningSettings(FileSettings):
         Kinds of process executions to extract: ``connected``, ``leading:TYPE``.
     execution_types : tuple of str
         Object types that executions are made of; all without. Leave out those whose objects take part in nearly
-        everything (employees, products): they make one execution of a whole log.
+        everything (employees, products): they make one execution of a whole log, and wait for no case, so that
+        bottlenecks leave them out as well.
     execution_equality : {"labelled", "adams"}
         Whether execution variants tell objects apart by their relations, or only the directly-follows edges.
     fall_throughs, strict_sequence_cut : bool

@@ -7,7 +7,8 @@ that couples shared by several objects, and objects that were there earlier, cou
 beyond the fastest quarter of its kind on its edge: what the process can do, as it has shown, is the yardstick.
 
 An object of a permanent type (a customer, a product, a machine) is used by one case after the other: the time since its
-last event is no delay. Such types are left out, see `permanent_types`.
+last event is no delay. Such types are left out: those that a person says executions are not made of, else those that
+`permanent_types` finds.
 
 References
 ----------
@@ -18,12 +19,14 @@ the quartiles of a segment as classes of its performance.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ocelake.errors import OcelakeError
 from ocelake.mining.lifecycle import Work
 from ocelake.mining.predecessors import Predecessors
 from ocelake.mining.times import to_seconds
@@ -107,7 +110,9 @@ def permanent_types(traces: Traces) -> npt.NDArray[np.bool_]:
     return permanent if (flowing & ~permanent).any() else np.zeros(types, dtype=bool)
 
 
-def bottlenecks(traces: Traces, predecessors: Predecessors, work: Work) -> pl.DataFrame:
+def bottlenecks(
+    traces: Traces, predecessors: Predecessors, work: Work, *, flowing: Collection[str] = ()
+) -> pl.DataFrame:
     """Rank activities, and the causes of their delay, by the delay they add up to, as `gold.bottlenecks`.
 
     Only those with any delay are given. Equal delays are ranked by kind and names.
@@ -119,6 +124,13 @@ def bottlenecks(traces: Traces, predecessors: Predecessors, work: Work) -> pl.Da
         Of all events.
     work : Work
         What is known about starts; nothing is fine.
+    flowing : collection of str
+        The object types that cases are made of; all others are permanent. Default: `permanent_types` tells them apart.
+
+    Raises
+    ------
+    OcelakeError
+        Where the log has events, but no object of a flowing type.
 
     Notes
     -----
@@ -146,7 +158,7 @@ def bottlenecks(traces: Traces, predecessors: Predecessors, work: Work) -> pl.Da
     >>> print(bottlenecks(traces, find_predecessors(traces), work)["reason"][1])
     'pay' comes on average 2.6 h after 'place' of 'orders' (1 h or less in the fastest quarter); 100% of all delay.
     """
-    predecessors = predecessors.of_types(traces, ~permanent_types(traces))
+    predecessors = predecessors.of_types(traces, _flowing(traces, flowing))
     parts = _parts(traces, predecessors, work)
     key = ("kind", *_CODES)
     yardstick = pl.col("duration").quantile(_FASTEST, "linear")
@@ -180,6 +192,18 @@ def bottlenecks(traces: Traces, predecessors: Predecessors, work: Work) -> pl.Da
     )
     reasons = pl.Series("reason", [_reason(row) for row in named.iter_rows(named=True)], pl.String)
     return named.with_columns(reasons).sort("rank", "kind", "activity")
+
+
+def _flowing(traces: Traces, names: Collection[str]) -> npt.NDArray[np.bool_]:
+    """Tell the types whose objects wait: those that are named, else those that are not permanent."""
+    if not names:
+        return ~permanent_types(traces)
+    if len(traces.event_ids) and (unknown := sorted(set(names).difference(traces.object_types))):
+        raise OcelakeError(
+            f"There are no objects of the type {unknown[0]!r}.",
+            fix=f"The types with objects are {', '.join(traces.object_types)}.",
+        )
+    return traces.object_types.is_in(list(names)).to_numpy()
 
 
 def _parts(traces: Traces, predecessors: Predecessors, work: Work) -> pl.DataFrame:

@@ -62,7 +62,8 @@ def performance_tables(
     tables : mapping of str to DataFrame
         ``ocel.event_attributes`` (the rows of `attribute_names` at least) of the log.
     settings : MiningSettings
-        Where resources and the starts of work are to be found.
+        Where resources and the starts of work are to be found, and of which object types executions are made: the
+        others are permanent (see `bottlenecks`).
 
     Returns
     -------
@@ -73,7 +74,8 @@ def performance_tables(
     Raises
     ------
     OcelakeError
-        Where the settings name a resource attribute, resource type or start attribute that the log does not have.
+        Where the settings name a resource attribute, resource type, start attribute or execution type that the log
+        does not have.
 
     Examples
     --------
@@ -95,7 +97,7 @@ def performance_tables(
         "gold.work_times": work_times(traces, work),
         "gold.resources": resources(traces, done_by, work),
         "gold.handovers": handovers(traces, predecessors, done_by),
-        "gold.bottlenecks": bottlenecks(traces, predecessors, work),
+        "gold.bottlenecks": bottlenecks(traces, predecessors, work, flowing=settings.execution_types),
     }
 
 

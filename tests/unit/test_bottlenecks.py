@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocelake.errors import OcelakeError
 from ocelake.mining.bottlenecks import bottlenecks, permanent_types, spoken
 from ocelake.mining.lifecycle import find_work
+from ocelake.mining.performance import performance_tables
 from ocelake.mining.predecessors import find_predecessors
 from ocelake.mining.traces import encode
 from ocelake.ocel.generate import generate
+from ocelake.settings import MiningSettings
 from tests.unit.reference_mining import Log, logs, quantile
 from tests.unit.reference_performance import attributes, busy_logs, encoded, predecessors, rank
 
@@ -193,3 +196,24 @@ def test_objects_that_live_short_or_never_start_over_are_not_permanent(log: Log)
     flowing = {log.objects[name] for name, events in own.items() if len(events) > 1}
     assert permanent == (expected if flowing - expected else set())
     assert permanent_types(traces).dtype == np.bool_
+
+
+def test_a_person_may_say_which_types_are_permanent() -> None:
+    log = orders(picked=[1, 1, 1, 9], packed=[2, 2, 2, 10])
+    traces = encoded(log)
+    work, before = find_work(traces, attributes([])), find_predecessors(traces)
+    assert set(bottlenecks(traces, before, work)["object_type"].drop_nulls()) == {"item"}
+    told = bottlenecks(traces, before, work, flowing=["order"])
+    assert told.select("kind", "object_type", "source", "activity").rows() == [
+        ("activity", None, None, "pack"),
+        ("sojourn", "order", "place", "pack"),
+    ]
+    with pytest.raises(OcelakeError, match=r"no objects of the type 'orders'.*item, order"):
+        bottlenecks(traces, before, work, flowing=["orders"])
+
+
+def test_the_execution_types_of_a_log_are_those_that_wait() -> None:
+    log = orders(picked=[1, 1, 1, 9], packed=[2, 2, 2, 10])
+    settings = MiningSettings(execution_types=("order",))
+    found = performance_tables(encoded(log), {"ocel.event_attributes": attributes([])}, settings)["gold.bottlenecks"]
+    assert set(found["object_type"].drop_nulls()) == {"order"}
