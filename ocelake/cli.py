@@ -277,7 +277,7 @@ def generate(
 def draw(
     kind: Annotated[Kind, typer.Argument(help="What to draw.")],
     log: LogArgument,
-    out: Annotated[Path, typer.Argument(help="OUT.svg")],
+    out: Annotated[Path, typer.Argument(help="OUT.svg; OUT.html for the slider.")],
     coverage: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="OC-DFG: share of its flow to show (default: what is readable)."),
@@ -285,12 +285,12 @@ def draw(
     types: TypesOption = None,
     as_of: AsOfOption = None,
 ) -> None:
-    """Draw a log's process as SVG."""
+    """Draw a log's process: as SVG, or as a page with a slider over the coverage."""
     from ocelake.pictures import draw_log
 
     lake = _lake()
     _known(lake, log)
-    _writable(out, ".svg")
+    _writable(out, ".html" if kind is Kind.slider else ".svg")
     svg = draw_log(kind, lake, log, object_types=types, coverage=coverage, as_of=as_of)
     out.write_text(svg, encoding="utf-8")
     typer.echo(f"Wrote {out} ({out.stat().st_size:,} bytes)")

@@ -18,3 +18,4 @@ class Kind(StrEnum):
     dotted = "dotted"
     spectrum = "spectrum"
     waiting = "waiting"
+    slider = "slider"

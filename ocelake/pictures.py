@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -17,19 +18,22 @@ from ocelake.draw import (
     draw_timeline,
     draw_variants,
     draw_waiting_heat_map,
+    explore_page,
 )
 from ocelake.errors import NotFound
 from ocelake.kinds import Kind
+from ocelake.mining.ocdfg_filter import filter_ocdfg
 from ocelake.mining.spectrum import dotted_chart, performance_spectrum, waiting_times
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake
     from ocelake.lake.records import AsOf, Moment
+    from ocelake.mining.traces import Traces
 
-__all__ = ["draw_log"]
+__all__ = ["draw_kinds", "draw_log"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class _Source:
     """Where a picture's data comes from, and how much of it is asked for."""
 
@@ -42,6 +46,11 @@ class _Source:
     def table(self, identifier: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Read a table of the log."""
         return self.lake.read(identifier, self.log_id, as_of=self.moment, columns=columns)
+
+    @cached_property
+    def traces(self) -> Traces:
+        """The log's traces, encoded once for all pictures."""
+        return self.lake.traces(self.log_id, as_of=self.moment)
 
     def of_types(self, identifier: str) -> pl.DataFrame:
         """Read the rows of the asked types."""
@@ -60,11 +69,24 @@ def draw_log(
     coverage: float | None = None,
     as_of: AsOf | Moment = None,
 ) -> str:
-    """Draw one picture of a log.
+    """Draw one picture of a log; see `draw_kinds`."""
+    return draw_kinds([kind], lake, log_id, object_types=object_types, coverage=coverage, as_of=as_of)[kind]
+
+
+def draw_kinds(
+    kinds: Iterable[Kind],
+    lake: Lake,
+    log_id: str,
+    *,
+    object_types: Collection[str] | None = None,
+    coverage: float | None = None,
+    as_of: AsOf | Moment = None,
+) -> dict[Kind, str]:
+    """Draw pictures of a log.
 
     Parameters
     ----------
-    kind : Kind
+    kinds : iterable of Kind
         What to draw.
     lake, log_id : Lake, str
         The log.
@@ -77,27 +99,29 @@ def draw_log(
 
     Returns
     -------
-    str
-        An SVG document.
+    dict of Kind to str
+        SVG documents; of `Kind.slider` an HTML page.
 
     Raises
     ------
     NotFound
-        Where the log does not have what is to be drawn at that moment, or not such an object type.
+        Where the log does not have what is to be drawn at that moment, or no events of such an object type.
     """
-    moment = lake.moment(as_of)
-    layer = "model" if kind is Kind.ocpn else "gold"
-    if lake.latest(log_id, layer, moment) is None:
-        missing = "no current model" if kind is Kind.ocpn else "no gold tables"
-        raise NotFound(
-            f"The log {log_id!r} has {missing} at that moment.",
-            fix="Name a later moment, or see the checks of its run.",
-        )
-    if object_types is not None:
-        known = lake.read("ocel.object_types", log_id, as_of=moment)["object_type"].to_list()
-        if unknown := sorted(set(object_types) - set(known)):
-            raise NotFound(f"The log has no object type {unknown[0]!r}.", fix=f"Its types: {', '.join(known)}.")
-    return _DRAWN[kind](_Source(lake, log_id, moment, object_types, coverage))
+    source = _Source(lake, log_id, lake.moment(as_of), object_types, coverage)
+    found: dict[Kind, str] = {}
+    for kind in kinds:
+        layer, missing = ("model", "no current model") if kind is Kind.ocpn else ("gold", "no gold tables")
+        if lake.latest(log_id, layer, source.moment) is None:
+            advice = "Name a later moment, or see the checks of its run."
+            raise NotFound(f"The log {log_id!r} has {missing} at that moment.", fix=advice)
+        if object_types is not None:
+            known = sorted(source.table("gold.ocdfg_nodes")["object_type"].drop_nulls().unique())
+            if unknown := sorted(set(object_types).difference(known)):
+                raise NotFound(
+                    f"The log has no events of the object type {unknown[0]!r}.", fix=f"Types: {', '.join(known)}."
+                )
+        found[kind] = _DRAWN[kind](source)
+    return found
 
 
 def _ocdfg(source: _Source) -> str:
@@ -125,18 +149,20 @@ def _timeline(source: _Source) -> str:
 
 
 def _dotted(source: _Source) -> str:
-    traces = source.lake.traces(source.log_id, as_of=source.moment)
-    return draw_dotted_chart(dotted_chart(traces, object_types=source.object_types))
+    return draw_dotted_chart(dotted_chart(source.traces, object_types=source.object_types))
 
 
 def _spectrum(source: _Source) -> str:
-    traces = source.lake.traces(source.log_id, as_of=source.moment)
-    return draw_performance_spectrum(performance_spectrum(traces, object_types=source.object_types))
+    return draw_performance_spectrum(performance_spectrum(source.traces, object_types=source.object_types))
 
 
 def _waiting(source: _Source) -> str:
-    traces = source.lake.traces(source.log_id, as_of=source.moment)
-    return draw_waiting_heat_map(waiting_times(traces, object_types=source.object_types))
+    return draw_waiting_heat_map(waiting_times(source.traces, object_types=source.object_types))
+
+
+def _slider(source: _Source) -> str:
+    nodes, edges = source.table("gold.ocdfg_nodes"), source.table("gold.ocdfg_edges")
+    return explore_page(*filter_ocdfg(nodes, edges, object_types=source.object_types), title=source.log_id)
 
 
 _DRAWN: Final[Mapping[Kind, Callable[[_Source], str]]] = {
@@ -148,4 +174,5 @@ _DRAWN: Final[Mapping[Kind, Callable[[_Source], str]]] = {
     Kind.dotted: _dotted,
     Kind.spectrum: _spectrum,
     Kind.waiting: _waiting,
+    Kind.slider: _slider,
 }

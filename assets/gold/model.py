@@ -10,10 +10,11 @@ from assets.automation import ON_NEW_INPUT
 from assets.building import Events, build_layer
 from assets.publishing import Rebuild
 from assets.specs import check_specs, layer_specs, picture
-from ocelake.draw.ocpn import draw_ocpn
+from ocelake.kinds import Kind
 from ocelake.lake import Lake, PublicationRecord
 from ocelake.lake.audits import MODEL_CHECKS, audit_model
-from ocelake.lake.build import DRAWN, STEPS
+from ocelake.lake.build import STEPS
+from ocelake.pictures import draw_kinds
 from resources import LakeResource
 
 __all__ = ["model"]
@@ -31,5 +32,6 @@ def model(context: AssetExecutionContext, config: Rebuild, lake: LakeResource) -
 
 
 def _pictures(lake: Lake, record: PublicationRecord, tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
-    shown = picture(draw_ocpn(*(tables[f"ocpn.{part}"] for part in (*DRAWN, "layout"))), "Object-centric Petri net")
+    drawn = draw_kinds([Kind.ocpn], lake, record.log_id, as_of=record.publication_id)
+    shown = picture(drawn[Kind.ocpn], "Object-centric Petri net")
     return {identifier: {"picture": shown} for identifier in tables if identifier.startswith("ocpn.")}

@@ -1,7 +1,7 @@
 """The OCEL 2.0 tables to the process: its object-centric directly-follows graph, variants, executions, performance."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from dagster import AssetExecutionContext, multi_asset
@@ -10,14 +10,30 @@ from assets.automation import ON_NEW_INPUT
 from assets.building import Events, build_layer
 from assets.publishing import Rebuild
 from assets.specs import check_specs, layer_specs, picture
-from ocelake.draw import draw_ocdfg, draw_timeline, draw_variants
-from ocelake.draw.execution_variants import draw_execution_variants
+from ocelake.kinds import Kind
 from ocelake.lake import Lake, PublicationRecord
 from ocelake.lake.audits import GOLD_CHECKS, audit_gold
 from ocelake.lake.build import STEPS
+from ocelake.pictures import draw_kinds
 from resources import LakeResource
 
 __all__ = ["gold"]
+
+_PICTURES: Final[Mapping[str, tuple[Kind, str]]] = {
+    "gold.ocdfg_nodes": (Kind.ocdfg, "OC-DFG"),
+    "gold.ocdfg_edges": (Kind.ocdfg, "OC-DFG"),
+    "gold.trace_variants": (Kind.variants, "Top trace variants"),
+    "gold.object_summaries": (Kind.dotted, "Dotted chart"),
+    "gold.log_summary": (Kind.timeline, "Events over time"),
+    "gold.execution_variants": (Kind.executions, "Top execution variants"),
+    "ocel.process_executions": (Kind.executions, "Top execution variants"),
+    "gold.event_performance": (Kind.spectrum, "Performance spectrum"),
+    "gold.bottlenecks": (Kind.waiting, "Waiting by time of the week"),
+}
+"""The tables that are worth a look, and the picture that shows them."""
+
+_OF_FLOW: Final = frozenset({Kind.spectrum, Kind.waiting})
+"""Pictures of the types that executions are made of."""
 
 
 @multi_asset(
@@ -32,21 +48,9 @@ def gold(context: AssetExecutionContext, config: Rebuild, lake: LakeResource) ->
 
 
 def _pictures(lake: Lake, record: PublicationRecord, tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
-    """Draw what is worth a look; each picture goes with the tables that it is drawn from."""
-    events = lake.read("ocel.events", record.log_id, as_of=record.publication_id, columns=["activity", "time"])
-    ocdfg = picture(draw_ocdfg(tables["gold.ocdfg_nodes"], tables["gold.ocdfg_edges"]), "OC-DFG")
-    variants = picture(draw_variants(tables["gold.trace_variants"]), "Top trace variants")
-    executions = picture(draw_execution_variants(tables["gold.execution_variants"]), "Top execution variants")
-    timeline = picture(draw_timeline(events), "Events over time")
-    drawn = {
-        "gold.ocdfg_nodes": ocdfg,
-        "gold.ocdfg_edges": ocdfg,
-        "gold.trace_variants": variants,
-        "gold.object_summaries": variants,
-        "gold.log_summary": timeline,
-        "ocel.process_executions": executions,
-        "ocel.execution_events": executions,
-        "ocel.execution_objects": executions,
-        "gold.execution_variants": executions,
-    }
-    return {identifier: {"picture": shown} for identifier, shown in drawn.items()}
+    kinds = dict.fromkeys(kind for kind, _ in _PICTURES.values())
+    drawn = draw_kinds(kinds.keys() - _OF_FLOW, lake, record.log_id, as_of=record.publication_id)
+    # A product waits for its next buyer: of the waiting of hubs there is much, and nothing to be done about it.
+    flow = record.settings.get("execution_types") or None
+    drawn |= draw_kinds(_OF_FLOW, lake, record.log_id, object_types=flow, as_of=record.publication_id)
+    return {name: {"picture": picture(drawn[kind], title)} for name, (kind, title) in _PICTURES.items()}

@@ -21,8 +21,8 @@ DRAWN = {
     "gold.log_summary",
     "gold.execution_variants",
     "ocel.process_executions",
-    "ocel.execution_events",
-    "ocel.execution_objects",
+    "gold.event_performance",
+    "gold.bottlenecks",
     *(spec.identifier for spec in layer_tables("model") if spec.namespace == "ocpn"),
 }
 
