@@ -217,23 +217,44 @@ def test_drifts_are_found_where_they_are_and_nowhere_else(seed: int) -> None:
     assert drift_points(steady, find_variants(steady)).is_empty()
 
 
+def until(whole: Traces, order: int) -> Traces:
+    """Give what a log has before an order begins: of the orders before it, some are still under way."""
+    kept = whole.step_event < whole.step_event[whole.offsets[order]]
+    return encode(
+        pl.DataFrame(
+            {
+                "event_id": whole.event_ids.gather(whole.step_event[kept]),
+                "object_id": whole.object_ids.gather(whole.step_object[kept]),
+                "activity": whole.activities.gather(whole.step_activity[kept]),
+                "object_type": ["order"] * int(kept.sum()),
+                "time": pl.Series(whole.event_time[whole.step_event[kept]]).cast(pl.Datetime("us")),
+                "sequence": [0] * int(kept.sum()),
+            }
+        )
+    )
+
+
 def test_the_unfinished_end_of_a_log_is_no_drift() -> None:
     # A log is cut while orders of two weeks are under way: their traces are shorter, the process is the same.
-    whole = orders([["place", "check", "pay"]] * 600, [168.0] * 600)
-    cut = int(np.searchsorted(whole.event_time, whole.event_time[whole.step_event[whole.offsets[580]]]))
-    kept = whole.step_event < cut
-    frame = pl.DataFrame(
-        {
-            "event_id": whole.event_ids.gather(whole.step_event[kept]),
-            "object_id": whole.object_ids.gather(whole.step_object[kept]),
-            "activity": whole.activities.gather(whole.step_activity[kept]),
-            "object_type": ["order"] * int(kept.sum()),
-            "time": pl.Series(whole.event_time[whole.step_event[kept]]).cast(pl.Datetime("us")),
-            "sequence": [0] * int(kept.sum()),
-        }
-    )
-    traces = encode(frame)
+    traces = until(orders([["place", "check", "pay"]] * 600, [168.0] * 600), 580)
     assert drift_points(traces, find_variants(traces)).is_empty()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_that_only_quick_objects_end_before_the_log_does_is_no_drift(seed: int) -> None:
+    # Checked orders take 170 days, others an hour: of the last ones, only the others have ended.
+    checked = np.random.default_rng(seed).random(3000) < 0.3
+    paths = [["place", "check", "pay"] if slow else ["place", "pay"] for slow in checked]
+    traces = until(orders(paths, [2000.0 if slow else 1.0 for slow in checked]), 2990)
+    assert drift_points(traces, find_variants(traces)).is_empty()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_drift_is_found_among_few_objects(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    paths = [["place", "check"] if rng.random() < (0.3 if n < 300 else 0.7) else ["place"] for n in range(600)]
+    traces = orders(paths, [1.0] * 600)
+    assert drift_points(traces, find_variants(traces))["position"].to_list() == pytest.approx([300], abs=40)
 
 
 def test_objects_that_go_together_are_no_drift() -> None:

@@ -38,6 +38,9 @@ _RAREST: Final = 5.0
 _STEPS: Final = 10
 """Candidates a window."""
 
+_ENDED: Final = 0.95
+"""Share of objects that have ended so long after their begin as is waited for."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidates:
@@ -59,7 +62,7 @@ def drift_points(traces: Traces, variants: Variants, *, window: int | None = Non
     traces, variants : Traces, Variants
         The log and its trace variants.
     window : int, optional
-        Objects before and after a candidate. Default: a tenth of the type's objects, at least 50 and at most 1000;
+        Objects before and after a candidate. Default: a fifth of the type's objects, at least 50 and at most 1000;
         types with fewer than two windows of objects are not looked at.
     rate : float
         How likely a log without any drift is to show one.
@@ -71,8 +74,9 @@ def drift_points(traces: Traces, variants: Variants, *, window: int | None = Non
 
     Notes
     -----
-    An object that has not ended yet has a shorter trace, so that the end of a log looks like a drift: objects whose
-    last event is within the type's median cycle time of the log's end are left out.
+    An object that has not ended yet has a shorter trace, so that the end of a log looks like a drift: objects that
+    begin later than the time in which 95% of their type end, before the log's end, are left out. That goes by the begin
+    alone: to leave out those that still go on would keep the quick ones, which looks like a drift as well.
 
     Examples
     --------
@@ -110,10 +114,10 @@ def _candidates(traces: Traces, variants: Variants, kind: int, window: int | Non
         return None
     first = traces.step_event[traces.offsets[objects]]
     last = traces.step_event[traces.offsets[objects + 1] - 1]
-    cycle = np.median(traces.event_time[last] - traces.event_time[first])
-    ended = traces.event_time[last] <= traces.event_time[-1] - cycle
+    cycle = np.quantile(traces.event_time[last] - traces.event_time[first], _ENDED)
+    ended = traces.event_time[first] <= traces.event_time[-1] - cycle
     objects = objects[ended][np.argsort(first[ended], kind="stable")]
-    size = window or int(np.clip(len(objects) // 10, 50, 1000))
+    size = window or int(np.clip(len(objects) // 5, 50, 1000))
     if len(objects) < 2 * size:
         return None
     step = max(size // _STEPS, 1)
