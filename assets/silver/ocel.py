@@ -37,24 +37,24 @@ def silver(
     kept = None if config.rebuild else unchanged(store, read, "silver", settings)
     conformed = published_silver(store, kept) if kept else silver_frames(store, log_id, bronze, settings)
     findings = audit_silver(conformed, settings, _known_types(store, log_id))
-    yield from check_results(findings)
     failed = blocking(findings)
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
-        return
-    record = kept or publish_or_retry(store, read, "silver", silver_tables(conformed), settings=settings, base=base)
-    yield from materializations(
-        "silver",
-        common={
-            "publication_read": bronze.publication_id,
-            "publication_written": record.publication_id,
-            "unchanged": kept is not None,
-            "batch_ids": conformed.accounting["batch_id"].unique().sort().to_list(),
-            "seconds": round(perf_counter() - started, 3),
-        },
-        rows=record.rows,
-        extra={"silver.quarantine": {"by_reason": MetadataValue.md(_by_reason(conformed.quarantine))}},
-    )
+    else:
+        record = kept or publish_or_retry(store, read, "silver", silver_tables(conformed), settings=settings, base=base)
+        yield from materializations(
+            "silver",
+            common={
+                "publication_read": bronze.publication_id,
+                "publication_written": record.publication_id,
+                "unchanged": kept is not None,
+                "batch_ids": conformed.accounting["batch_id"].unique().sort().to_list(),
+                "seconds": round(perf_counter() - started, 3),
+            },
+            rows=record.rows,
+            extra={"silver.quarantine": {"by_reason": MetadataValue.md(_by_reason(conformed.quarantine))}},
+        )
+    yield from check_results(findings)  # last, as in assets.building
 
 
 def _known_types(store: Lake, log_id: str) -> Ocel | None:
