@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,9 @@ from dagster import (
 
 from assets.automation import ON_NEW_INPUT
 from assets.partitions import LOGS
+from assets.specs import asset_key
+from ocelake.tables import Layer, layer_tables
+from tests.assets.conftest import Graph
 
 
 @asset(partitions_def=LOGS)
@@ -85,3 +90,48 @@ def test_input_that_comes_while_the_layer_is_built_is_requested_after_it(clock: 
     success = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, job_name="job")
     clock.instance.report_dagster_event(success, run_id=run.run_id)
     assert sum(clock.tick() for _ in range(3)) == 1, "what was built has not seen the second batch"
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[Graph]:
+    with DagsterInstance.ephemeral() as instance:
+        yield Graph(tmp_path, instance)
+
+
+def keys(*layers: Layer) -> frozenset[AssetKey]:
+    return frozenset(asset_key(spec.identifier) for layer in layers for spec in layer_tables(layer))
+
+
+@dataclass
+class Lake:
+    """Evaluates the conditions of the real definitions, and builds what they request."""
+
+    graph: Graph
+    cursor: Any = None
+
+    def tick(self) -> frozenset[AssetKey]:
+        result = evaluate_automation_conditions(
+            defs=self.graph.definitions(), instance=self.graph.instance, cursor=self.cursor
+        )
+        self.cursor = result.cursor
+        return frozenset(item.key for item in result.results if item.true_subset.size)
+
+
+def test_model_and_policy_are_requested_as_gold_is_and_a_refused_model_keeps_policy_from_nothing(graph: Graph) -> None:
+    graph.put_orders("L", 11)
+    graph.declare("L", "mining", {"variable_arcs": "pm4py"})
+    lake = Lake(graph)
+    assert lake.tick() == frozenset(), "there is no log yet"
+    assert graph.run("L", job="bronze_job").success
+    requested = lake.tick()
+    assert requested == keys("silver", "gold", "model", "policy"), "the layers after bronze, in one run"
+    assert not graph.run("L", tables=sorted(requested)).success
+    assert graph.numbers("L") == {"bronze": 1, "silver": 1, "gold": 1, "policy": 1}, "the model was refused"
+    assert [lake.tick() for _ in range(2)] == [frozenset()] * 2, "and is not tried again for the same input"
+    graph.declare("L", "mining", {})
+    assert graph.run("L", job="silver_job").success
+    requested = lake.tick()
+    assert requested == keys("gold", "model", "policy")
+    assert graph.run("L", tables=sorted(requested)).success
+    assert graph.numbers("L") == {"bronze": 1, "silver": 1, "gold": 2, "model": 1, "policy": 2}
+    assert lake.tick() == frozenset()

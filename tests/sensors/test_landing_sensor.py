@@ -22,7 +22,7 @@ def landing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def look(instance: DagsterInstance, cursor: str | None) -> tuple[SensorResult | SkipReason, str]:
     context = build_sensor_context(
-        instance=instance, cursor=cursor, repository_def=defs.get_repository_def(), sensor_name="landing_file_stable"
+        instance=instance, cursor=cursor, repository_def=defs().get_repository_def(), sensor_name="landing_file_stable"
     )
     result = landing_file_stable(context)
     assert isinstance(result, SensorResult | SkipReason)
