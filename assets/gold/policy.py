@@ -111,9 +111,10 @@ def _rule_results(found: pl.DataFrame, names: Sequence[str]) -> Iterator[AssetCh
 
 
 def _as_markdown(found: pl.DataFrame) -> str:
-    head = ["| rule | candidates | violations | pending | passed |", "| --- | ---: | ---: | ---: | --- |"]
+    head = ["| rule | candidates | violations | pending | kept |", "| --- | ---: | ---: | ---: | --- |"]
+    kept = {True: "yes", False: "no", None: "not checked"}
     rows = [
-        f"| {row['rule']} | {row['candidates']} | {row['violations']} | {row['pending']} | {row['passed']} |"
-        for row in found.iter_rows(named=True)
+        f"| {rule} | {' | '.join('' if number is None else str(number) for number in numbers)} | {kept[passed]} |"
+        for rule, *numbers, passed in found.select("rule", "candidates", "violations", "pending", "passed").iter_rows()
     ]
     return "\n".join([*head, *rows])
