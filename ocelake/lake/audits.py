@@ -43,7 +43,7 @@ _LOG_REPLAYABLE: Final = Check(
     "log_replayable",
     "ocpn.models",
     "error",
-    "The whole log can be replayed on the glued net: sound nets can be dead together. Not known within the limit passes.",
+    "The whole log can be replayed on the glued net: sound nets can be dead together. Not known (a limit) passes.",
 )
 
 
