@@ -11,12 +11,14 @@ import pytest
 from dagster import (
     AssetKey,
     AssetMaterialization,
+    AutomationConditionSensorDefinition,
     DagsterEvent,
     DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
     Definitions,
     asset,
+    build_sensor_context,
     define_asset_job,
     evaluate_automation_conditions,
 )
@@ -25,6 +27,7 @@ from assets.automation import ON_NEW_INPUT
 from assets.partitions import LOGS
 from assets.specs import asset_key
 from ocelake.tables import Layer, layer_tables
+from sensors import table_automation
 from tests.assets.conftest import Graph
 
 
@@ -103,35 +106,43 @@ def keys(*layers: Layer) -> frozenset[AssetKey]:
 
 
 @dataclass
-class Lake:
-    """Evaluates the conditions of the real definitions, and builds what they request."""
+class Sensor:
+    """Looks at the real definitions as the sensor does, tick by tick."""
 
     graph: Graph
-    cursor: Any = None
+    cursor: str | None = None
 
     def tick(self) -> frozenset[AssetKey]:
-        result = evaluate_automation_conditions(
-            defs=self.graph.definitions(), instance=self.graph.instance, cursor=self.cursor
+        """Give what is requested, which is at most one run."""
+        sensor = AutomationConditionSensorDefinition(
+            "tables", target=table_automation.asset_selection, use_user_code_server=True
         )
-        self.cursor = result.cursor
-        return frozenset(item.key for item in result.results if item.true_subset.size)
+        context = build_sensor_context(
+            self.graph.instance, cursor=self.cursor, repository_def=self.graph.definitions().get_repository_def()
+        )
+        found = sensor.evaluate_tick(context)
+        self.cursor = found.cursor
+        requests = found.run_requests or []
+        assert len(requests) <= 1
+        assert {request.partition_key for request in requests} <= {"L"}
+        return frozenset(key for request in requests for key in request.asset_selection or [])
 
 
 def test_model_and_policy_are_requested_as_gold_is_and_a_refused_model_keeps_policy_from_nothing(graph: Graph) -> None:
     graph.put_orders("L", 11)
     graph.declare("L", "mining", {"variable_arcs": "pm4py"})
-    lake = Lake(graph)
-    assert lake.tick() == frozenset(), "there is no log yet"
+    sensor = Sensor(graph)
+    assert sensor.tick() == frozenset(), "there is no log yet"
     assert graph.run("L", job="bronze_job").success
-    requested = lake.tick()
+    requested = sensor.tick()
     assert requested == keys("silver", "gold", "model", "policy"), "the layers after bronze, in one run"
     assert not graph.run("L", tables=sorted(requested)).success
     assert graph.numbers("L") == {"bronze": 1, "silver": 1, "gold": 1, "policy": 1}, "the model was refused"
-    assert [lake.tick() for _ in range(2)] == [frozenset()] * 2, "and is not tried again for the same input"
+    assert [sensor.tick() for _ in range(2)] == [frozenset()] * 2, "and is not tried again for the same input"
     graph.declare("L", "mining", {})
     assert graph.run("L", job="silver_job").success
-    requested = lake.tick()
+    requested = sensor.tick()
     assert requested == keys("gold", "model", "policy")
     assert graph.run("L", tables=sorted(requested)).success
     assert graph.numbers("L") == {"bronze": 1, "silver": 1, "gold": 2, "model": 1, "policy": 2}
-    assert lake.tick() == frozenset()
+    assert sensor.tick() == frozenset()
