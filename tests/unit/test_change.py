@@ -187,6 +187,53 @@ def test_a_process_does_not_differ_from_itself(log: Log) -> None:
     assert set(found["duration"]) <= {"same", None}
 
 
+def together(traces: Traces, members: int) -> Traces:
+    """Put several objects in the place of each one, which take part in the same events."""
+    return encode(
+        pl.DataFrame(
+            {
+                "event_id": traces.event_ids.gather(traces.step_event),
+                "object_id": traces.object_ids.gather(traces.step_object),
+                "activity": traces.activities.gather(traces.step_activity),
+                "object_type": traces.object_types.gather(traces.object_type[traces.step_object]),
+                "time": pl.Series(traces.event_time[traces.step_event]).cast(pl.Datetime("us")),
+                "sequence": 0,
+            }
+        )
+        .join(pl.DataFrame({"member": range(members)}), how="cross")
+        .with_columns(pl.format("{}.{}", "object_id", "member").alias("object_id"))
+    )
+
+
+def test_objects_that_go_together_are_one_observation() -> None:
+    rng = np.random.default_rng(1)
+
+    def draw(share: float, hours: float) -> Traces:
+        paths = [["place", "check", "pay"] if rng.random() < share else ["place", "pay"] for _ in range(60)]
+        return orders(paths, list(rng.exponential(hours, 60)))
+
+    before, after = draw(0.3, 10.0), draw(0.5, 12.0)
+    tests = ["occurrence_effect", "occurrence_p", "duration_effect", "duration_p", "occurrence", "duration"]
+    alone = diff_processes(sample(before), sample(after))
+    crowd = diff_processes(*(sample(together(traces, 20)) for traces in (before, after)))
+    assert_frame_equal(alone.select(tests), crowd.select(tests))
+    assert (crowd["objects_before"] == 20 * alone["objects_before"]).all()
+
+
+def test_a_steady_process_of_objects_that_share_events_seldom_changes() -> None:
+    changed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        paths = [["place", "check", "pay"] if rng.random() < 0.4 else ["place", "pay"] for _ in range(80)]
+        traces = together(orders(paths, list(rng.exponential(3.0, 80))), 10)
+        middle = int(np.searchsorted(traces.event_time, traces.event_time[traces.step_event[traces.offsets[400]]]))
+        found = diff_processes(sample(traces, 0, middle), sample(traces, middle))
+        changed += (
+            found["occurrence"].is_in(["more", "less"]).any() or found["duration"].is_in(["slower", "faster"]).any()
+        )
+    assert changed <= 4
+
+
 def test_the_parts_of_a_log_are_the_whole() -> None:
     traces = orders([["place", "pay"]] * 30, [1.0] * 30)
     parts = [sample(traces, at, at + 20) for at in range(0, 60, 20)]
