@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from polars.dataframe.group_by import GroupBy
 from pydantic import BaseModel, ConfigDict, Field
 
 from ocelake.mining.resources import EventResources
@@ -170,6 +171,11 @@ def event_costs(
     )
 
 
+def _in_turn(frame: pl.DataFrame, *by: str) -> GroupBy:
+    """Group rows so that sums are taken in their order: sums of floats differ in the last digit by the order."""
+    return frame.group_by(*by, maintain_order=True)
+
+
 def _rates(rates: Sequence[Rate]) -> npt.NDArray[np.float64]:
     return np.array([(rate.fixed, rate.per_hour) for rate in rates], dtype=np.float64).reshape(-1, 2)
 
@@ -185,7 +191,7 @@ def _stated(events: pl.DataFrame, model: CostModel, attributes: pl.DataFrame) ->
         for part in model.attributes
     ]
     empty = pl.DataFrame(schema={"event_id": pl.String, "stated": pl.Float64})
-    return pl.concat([empty, *parts]).group_by("event_id").agg(pl.col("stated").sum())
+    return _in_turn(pl.concat([empty, *parts]).sort(pl.all()), "event_id").agg(pl.col("stated").sum())
 
 
 def object_costs(
@@ -260,8 +266,10 @@ def savings(variants: pl.DataFrame, model: CostModel) -> pl.DataFrame:
     above = pl.col("cost_mean") > pl.col("best_cost_mean")
     saved = ((pl.col("cost_mean") - pl.col("best_cost_mean")) * pl.col("objects")).filter(above).sum()
     return (
-        variants.join(best, on="object_type")
-        .group_by("object_type", "best_variant_id", "best_cost_mean")
+        _in_turn(
+            variants.join(best, on="object_type").sort("object_type", "variant_id"),
+            *("object_type", "best_variant_id", "best_cost_mean"),
+        )
         .agg(
             objects=pl.col("objects").sum(),
             objects_above=pl.col("objects").filter(above).sum(),
@@ -324,19 +332,16 @@ def cost_tables(
     )
     if bears is not None:
         objects = objects.filter(bears.gather(traces.object_type))
-    by_variant = objects.group_by("object_type", "variant_id").agg(
-        objects=pl.len(),
-        cost_sum=pl.col("cost").sum(),
-        cost_mean=pl.col("cost").mean(),
-        cost_min=pl.col("cost").min(),
-        cost_max=pl.col("cost").max(),
+    cost = pl.col("cost")
+    by_variant = _in_turn(objects, "object_type", "variant_id").agg(
+        objects=pl.len(), cost_sum=cost.sum(), cost_min=cost.min(), cost_max=cost.max()
     )
-    by_variant = by_variant.with_columns(share=pl.col("objects") / pl.col("objects").sum().over("object_type"))
-    by_execution = (
-        executions.join(events.select("event_id", "cost"), on="event_id")
-        .group_by("kind", "execution_id")
-        .agg(events=pl.len(), cost=pl.col("cost").sum())
+    by_variant = by_variant.with_columns(
+        share=pl.col("objects") / pl.col("objects").sum().over("object_type"),
+        cost_mean=pl.col("cost_sum") / pl.col("objects"),
     )
+    joined = executions.join(events.select("event_id", "cost"), on="event_id").sort("kind", "execution_id", "event_id")
+    by_execution = _in_turn(joined, "kind", "execution_id").agg(events=pl.len(), cost=cost.sum())
     summary = pl.DataFrame(
         {
             "currency": model.currency,

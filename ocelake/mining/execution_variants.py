@@ -516,7 +516,8 @@ def execution_variants(traces: Traces, executions: Executions, variants: Executi
         .agg(
             pl.len().cast(pl.Int64).alias("executions"),
             (pl.len() / max(len(executions.ids), 1)).alias("share"),
-            duration.mean().alias("duration_mean"),
+            # Sorted, as a sum of floats differs in the last digit by its order.
+            duration.sort().mean().alias("duration_mean"),
             duration.min().alias("duration_min"),
             duration.median().alias("duration_median"),
             duration.max().alias("duration_max"),

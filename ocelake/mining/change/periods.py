@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ocelake.errors import OcelakeError
 from ocelake.mining.ocdfg import follows, in_seconds, label_edges, label_nodes, steps
 from ocelake.mining.traces import Codes, Traces
 from ocelake.tables import as_table
@@ -24,6 +25,12 @@ Length: TypeAlias = Literal["auto", "day", "week", "month", "quarter", "year"]
 _EVERY: Final = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "1q", "year": "1y"}
 _READABLE: Final = 24
 """Periods that ``auto`` makes at most, where a year is short enough for that."""
+
+_MOST: Final = 20_000
+"""Periods of a log at most: each has rows for all object types, those without events as well."""
+
+_LAST: Final = pl.datetime(9999, 12, 31, 23, 59, 59, 999_999, time_unit="us", time_zone="UTC")
+"""Where a period ends that would end in the year 10,000, which Python's datetime does not have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +63,11 @@ def split_periods(traces: Traces, length: Length = "auto") -> Periods:
     length : str
         ``auto`` takes the shortest that makes 24 periods or fewer, else years.
 
+    Raises
+    ------
+    OcelakeError
+        Where there would be more than 20,000 periods, as where one event's time is far off.
+
     Examples
     --------
     >>> from datetime import datetime
@@ -71,20 +83,28 @@ def split_periods(traces: Traces, length: Length = "auto") -> Periods:
     if times.is_empty():
         none = pl.Series([], dtype=pl.Datetime("us", "UTC"))
         return Periods("day" if length == "auto" else length, none, none, np.empty(0, dtype=np.int32))
-    ends = times.gather([0, -1])
+    bounds = times.gather([0, -1])
     chosen: str = length
     if length == "auto":
-        chosen = next((name for name in _EVERY if len(_bounds(ends, name)) - 1 <= _READABLE), "year")
-    bounds = _bounds(ends, chosen)
-    position = np.searchsorted(bounds.to_physical().to_numpy(), traces.event_time, side="right") - 1
-    return Periods(chosen, bounds[:-1], bounds[1:], position.astype(np.int32))
+        chosen = next((name for name in _EVERY if len(_starts(bounds, name)) <= _READABLE), "year")
+    starts = _starts(bounds, chosen)
+    if len(starts) > _MOST:
+        raise OcelakeError(
+            f"From the first event ({bounds[0]:%Y-%m-%d}) to the last ({bounds[1]:%Y-%m-%d}), there are {len(starts):,} "
+            f"periods of a {chosen}; more than {_MOST:,} are not made.",
+            fix="Correct the times that are far off, or set a longer period, or auto, in the log's mining settings.",
+        )
+    position = np.searchsorted(starts.to_physical().to_numpy(), traces.event_time, side="right") - 1
+    ends = pl.DataFrame({"start": starts}).select(
+        pl.min_horizontal(pl.col("start").dt.offset_by(_EVERY[chosen]), _LAST)
+    )
+    return Periods(chosen, starts, ends.to_series(), position.astype(np.int32))
 
 
-def _bounds(ends: pl.Series, length: str) -> pl.Series:
-    """Give the starts of the periods from the first time to the last, and the end of the last period."""
-    first, last = ends.dt.truncate(_EVERY[length])
-    after = pl.Series([last]).dt.offset_by(_EVERY[length])[0]
-    return pl.datetime_range(first, after, _EVERY[length], time_unit="us", eager=True)
+def _starts(bounds: pl.Series, length: str) -> pl.Series:
+    """Give the starts of the periods from the first time to the last."""
+    first, last = bounds.dt.truncate(_EVERY[length])
+    return pl.datetime_range(first, last, _EVERY[length], time_unit="us", eager=True)
 
 
 def period_tables(traces: Traces, periods: Periods) -> dict[str, pl.DataFrame]:
@@ -118,7 +138,7 @@ def period_tables(traces: Traces, periods: Periods) -> dict[str, pl.DataFrame]:
             event_couples=pl.col("couple").n_unique(),
             unique_objects=pl.col("object").n_unique(),
             total_objects=pl.len(),
-            duration_mean=pl.col("duration").mean(),
+            duration_mean=_mean("duration"),
             duration_median=pl.col("duration").median(),
         )
     )
@@ -129,6 +149,11 @@ def period_tables(traces: Traces, periods: Periods) -> dict[str, pl.DataFrame]:
         "gold.period_edges": in_seconds(label_edges(traces, edges)).join(start, on="period").drop("period"),
         "gold.period_kpis": _kpis(traces, periods),
     }
+
+
+def _mean(name: str) -> pl.Expr:
+    """Take a mean of whole numbers through their sum, which is the same in any order."""
+    return pl.col(name).cast(pl.Int128).sum().cast(pl.Float64) / pl.len()
 
 
 def _kpis(traces: Traces, periods: Periods) -> pl.DataFrame:
@@ -167,10 +192,10 @@ def _type_kpis(
     )
     active = own.group_by("period").agg(events=pl.col("event").n_unique(), objects=pl.col("object").n_unique())
     cycle = traces.event_time[traces.step_event[last]] - traces.event_time[traces.step_event[first]]
-    cycles = (
-        pl.DataFrame({"period": period_of_step[last], "cycle": cycle / 1e6})
+    cycles = in_seconds(
+        pl.DataFrame({"period": period_of_step[last], "cycle": cycle})
         .group_by("period")
-        .agg(cycle_time_mean=pl.col("cycle").mean(), cycle_time_median=pl.col("cycle").median())
+        .agg(duration_mean=_mean("cycle"), duration_median=pl.col("cycle").median())
     )
     return (
         pl.DataFrame(
@@ -185,7 +210,7 @@ def _type_kpis(
             }
         )
         .join(active, on="period", how="left")
-        .join(cycles, on="period", how="left")
+        .join(cycles.rename(lambda name: name.replace("duration", "cycle_time")), on="period", how="left")
         .with_columns(pl.col("events", "objects").fill_null(0))
         .drop("period")
     )
