@@ -75,7 +75,8 @@ SPECS: Final = (
         "gold",
         "process_changes",
         "gold",
-        "One activity or edge of one object type in the last whole period, against the period before it.",
+        "One activity or edge of one object type in the last whole period with events, against the one with events "
+        "before it; where the log has only two, in the second, whole or not, against the first.",
         (
             LOG,
             instant("before_start", "Where the earlier period begins.", required=True),

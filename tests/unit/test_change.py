@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from scipy.stats import mannwhitneyu
 
+from ocelake.errors import OcelakeError
 from ocelake.mining.change import change_tables, diff_processes, drift_points, period_tables, sample, split_periods
+from ocelake.mining.change.periods import Length
 from ocelake.mining.traces import Traces, encode
 from ocelake.mining.variants import find_variants
 from ocelake.tables import TABLES
@@ -121,6 +123,44 @@ def test_auto_takes_the_shortest_readable_length() -> None:
     assert [over(days) for days in (0, 23, 24, 160, 200, 700, 800, 2100, 9000)] == [
         "day", "day", "week", "week", "month", "month", "quarter", "quarter", "year",
     ]  # fmt: skip
+
+
+def at_times(*times: datetime) -> Traces:
+    """Give an order with an event at each of some times."""
+    rows = [(f"e{n}", "o", "place" if n == 0 else "pay", "order", time, 0) for n, time in enumerate(times)]
+    columns = ["event_id", "object_id", "activity", "object_type", "time", "sequence"]
+    return encode(pl.DataFrame(rows, schema=columns, orient="row"))
+
+
+def test_the_last_year_of_the_calendar_is_a_period() -> None:
+    # As many systems write "never".
+    traces = at_times(datetime(2024, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    lengths: tuple[Length, ...] = ("auto", "year")
+    for length in lengths:
+        periods = split_periods(traces, length)
+        assert periods.of_event.tolist() == [0, 9999 - 2024]
+        assert periods.ends[-1] == datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+        assert change_tables(traces, find_variants(traces), period=length)["gold.period_kpis"].height == 2 * 7976
+
+
+def test_so_many_periods_that_nobody_asked_for_them_are_refused() -> None:
+    traces = at_times(datetime(1624, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC))
+    with pytest.raises(OcelakeError, match=r"1624-01-01.*2024-01-01.*146,098 periods of a day.*auto"):
+        split_periods(traces, "day")
+    assert len(split_periods(traces).starts) == 401
+
+
+def test_the_last_two_periods_with_events_are_compared() -> None:
+    def compared(*months: int) -> set[tuple[int, int]]:
+        traces = at_times(*(datetime(2024, month, 1, tzinfo=UTC) for month in months))
+        found = change_tables(traces, find_variants(traces), period="month")["gold.process_changes"]
+        return {
+            (before.month, after.month) for before, after in found.select("before_start", "after_start").iter_rows()
+        }
+
+    assert compared(1) == set()
+    assert compared(1, 2) == compared(1, 2, 3) == compared(1, 2, 12) == {(1, 2)}
+    assert compared(1, 4, 9) == {(1, 4)}
 
 
 def orders(paths: list[list[str]], hours: list[float]) -> Traces:

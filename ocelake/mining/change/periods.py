@@ -90,8 +90,8 @@ def split_periods(traces: Traces, length: Length = "auto") -> Periods:
     starts = _starts(bounds, chosen)
     if len(starts) > _MOST:
         raise OcelakeError(
-            f"From the first event ({bounds[0]:%Y-%m-%d}) to the last ({bounds[1]:%Y-%m-%d}), there are {len(starts):,} "
-            f"periods of a {chosen}; more than {_MOST:,} are not made.",
+            f"From the first event ({bounds[0]:%Y-%m-%d}) to the last ({bounds[1]:%Y-%m-%d}) there are "
+            f"{len(starts):,} periods of a {chosen}; more than {_MOST:,} are not made.",
             fix="Correct the times that are far off, or set a longer period, or auto, in the log's mining settings.",
         )
     position = np.searchsorted(starts.to_physical().to_numpy(), traces.event_time, side="right") - 1

@@ -29,7 +29,8 @@ def change_tables(traces: Traces, variants: Variants, *, period: Length = "auto"
     -------
     dict of str to DataFrame
         ``gold.period_activities``, ``gold.period_edges``, ``gold.period_kpis``, ``gold.process_changes`` (of the last
-        whole period against the one before it; empty where there are no two) and ``gold.drift_points``.
+        whole period with events against the one with events before it, or of two periods where there are no more; empty
+        where there are no two) and ``gold.drift_points``.
 
     Examples
     --------
@@ -51,10 +52,14 @@ def change_tables(traces: Traces, variants: Variants, *, period: Length = "auto"
 
 
 def _last_changes(traces: Traces, periods: Periods) -> pl.DataFrame:
-    """Compare the last whole period with the one before it: the last one of the log is seldom whole."""
-    after, before = len(periods.starts) - 2, len(periods.starts) - 3
-    if before < 0:
+    """Compare the last whole period with the one before it, of those with events.
+
+    The last one of the log is seldom whole: it is taken only where there are two in all.
+    """
+    occupied = np.unique(periods.of_event).tolist()
+    if len(occupied) < 2:
         return as_table("gold.process_changes")
+    before, after = occupied[-3:-1] if len(occupied) > 2 else occupied
     bounds = np.searchsorted(periods.of_event, np.arange(len(periods.starts) + 1))
     parts = [sample(traces, int(bounds[at]), int(bounds[at + 1])) for at in (before, after)]
     starts = {"before_start": periods.starts[before], "after_start": periods.starts[after]}
