@@ -280,7 +280,9 @@ def draw(
     out: Annotated[Path, typer.Argument(help="OUT.svg; OUT.html for the slider.")],
     coverage: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="OC-DFG: share of its flow to show (default: what is readable)."),
+        typer.Option(
+            min=0.0, max=1.0, help="Share of the flow to show (OC-DFG), or of the objects to mine from (OCPN)."
+        ),
     ] = None,
     types: TypesOption = None,
     as_of: AsOfOption = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from ocelake.draw import (
 from ocelake.errors import NotFound
 from ocelake.kinds import Kind
 from ocelake.mining.ocdfg_filter import filter_ocdfg
+from ocelake.mining.ocpn import discover_ocpn, ocpn_tables
 from ocelake.mining.spectrum import dotted_chart, performance_spectrum, waiting_times
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from ocelake.mining.traces import Traces
 
 __all__ = ["draw_kinds", "draw_log"]
+
+
+_NET: Final = ("places", "transitions", "arcs", "markings")
+"""The tables of a model that its picture is drawn from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +99,8 @@ def draw_kinds(
     object_types : collection of str, optional
         Draw these alone.
     coverage : float, optional
-        Of an OC-DFG: the share of its flow to show, 0 to 1; by default as much as stays readable.
+        0 to 1. Of an OC-DFG the share of its flow to show, by default as much as stays readable; of an OCPN the share
+        of each type's objects whose most frequent variants it is mined from, by default all.
     as_of : datetime, str or Moment, optional
         Draw the log as it was then.
 
@@ -130,10 +137,21 @@ def _ocdfg(source: _Source) -> str:
 
 
 def _ocpn(source: _Source) -> str:
-    places, transitions, arcs, markings, layout = (
-        source.table(f"ocpn.{part}") for part in ("places", "transitions", "arcs", "markings", "layout")
-    )
+    if source.coverage is not None and source.coverage < 1:
+        return _main_ocpn(source)
+    places, transitions, arcs, markings, layout = (source.table(f"ocpn.{part}") for part in (*_NET, "layout"))
     return draw_ocpn(places, transitions, arcs, markings, layout, object_types=source.object_types)
+
+
+def _main_ocpn(source: _Source) -> str:
+    """Draw the net of the most frequent variants, mined as the current model was."""
+    parameters = json.loads(source.table("ocpn.models")["parameters"][0])
+    ocpn = discover_ocpn(source.traces, **parameters, coverage=source.coverage or 0.0)
+    tables = ocpn_tables(ocpn, version=0, publication_id="", parameters=parameters)
+    places, transitions, arcs, markings = (
+        tables[f"ocpn.{part}"] for part in ("places", "transitions", "arcs", "markings")
+    )
+    return draw_ocpn(places, transitions, arcs, markings, object_types=source.object_types)
 
 
 def _variants(source: _Source) -> str:

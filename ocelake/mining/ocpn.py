@@ -49,6 +49,7 @@ def discover_ocpn(
     strict_sequence_cut: bool = False,
     empty_traces: bool = False,
     variable_arcs: VariableArcs = "strict",
+    coverage: float = 1.0,
 ) -> Ocpn:
     """Discover an object-centric Petri net.
 
@@ -64,6 +65,9 @@ def discover_ocpn(
         Whether an object without events makes its type's net skippable.
     variable_arcs : {"strict", "pm4py"}
         The rule for variable arcs.
+    coverage : float
+        Mine from the most frequent variants of each type until they hold this share of its objects: an abstraction to
+        look at, which the other traces do not fit.
 
     Returns
     -------
@@ -72,7 +76,8 @@ def discover_ocpn(
 
     Notes
     -----
-    How often a variant occurs does not matter: the miner has no noise threshold, and every trace fits its type's net.
+    How often a variant occurs does not matter, but for ``coverage``: the miner has no noise threshold, and every trace
+    that it sees fits its type's net.
     The minimum and maximum of a cardinality are over all events of the activity, those without an object of the type
     included.
 
@@ -90,7 +95,8 @@ def discover_ocpn(
     >>> ocpn.cardinalities["order", "pay"]
     Cardinality(variable=True, minimum=2, maximum=2)
     """
-    examples = (find_variants(traces) if variants is None else variants).example
+    variants = find_variants(traces) if variants is None else variants
+    examples = variants.example if coverage >= 1 else _frequent(traces, variants, coverage)
     examples = examples[np.argsort(traces.object_type[examples], kind="stable")]
     bounds = np.searchsorted(traces.object_type[examples], np.arange(len(traces.object_types) + 1))
     labels = traces.activities.to_list()
@@ -107,6 +113,23 @@ def discover_ocpn(
         for activity in np.unique(log.steps):
             cardinalities[object_type, labels[activity]] = found[activity]
     return Ocpn(tuple(nets), cardinalities)
+
+
+def _frequent(traces: Traces, variants: Variants, coverage: float) -> npt.NDArray[np.int64]:
+    """Give an example of each of the most frequent variants that hold a share of their type's objects that have events.
+
+    Of equally frequent ones the shorter comes first, then the one of the least object.
+    """
+    example = variants.example
+    counts = np.bincount(variants.of_object, minlength=len(example)) * (traces.lengths[example] > 0)
+    kind = traces.object_type[example]
+    order = np.lexsort((example, traces.lengths[example], -counts, kind))
+    held = np.cumsum(counts[order])
+    # What the types before hold, and what each holds in all.
+    before = np.concatenate(([0], held))[np.searchsorted(kind[order], kind[order])]
+    whole = np.bincount(kind, weights=counts, minlength=len(traces.object_types))[kind[order]]
+    wanted = (held - counts[order] - before < coverage * whole) & (counts[order] > 0)
+    return example[order[wanted]]
 
 
 def _variant_log(

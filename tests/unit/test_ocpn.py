@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -132,7 +133,7 @@ def test_known_variants_and_any_order_of_rows_give_the_same_net() -> None:
 
 
 def test_every_parameter_is_a_setting_with_the_same_default() -> None:
-    defaults = discover_ocpn.__kwdefaults__
+    defaults = {name: value for name, value in discover_ocpn.__kwdefaults__.items() if name != "coverage"}
     assert {name: getattr(MiningSettings(), name) for name in defaults} == defaults
 
 
@@ -283,3 +284,25 @@ def test_a_name_that_xml_cannot_hold_is_refused() -> None:
     net = net_of_tree(discover_tree(VariantLog.of([["a\x00"]])), "order")
     with pytest.raises(ExportRefused, match=r"'a\\x00'"):
         to_pnml(net)
+
+
+def test_a_net_of_the_most_frequent_variants_holds_the_share_asked_for() -> None:
+    # Six orders place, pay; three place, check, pay; one place, scan, pay. One item pick.
+    paths = [["place", "pay"]] * 6 + [["place", "check", "pay"]] * 3 + [["place", "scan", "pay"]] + [["pick"]]
+    rows = [
+        (f"e{number:02}.{place}", f"o{number:02}", activity, "item" if activity == "pick" else "order", place)
+        for number, path in enumerate(paths)
+        for place, activity in enumerate(path)
+    ]
+    columns = ["event_id", "object_id", "activity", "object_type", "sequence"]
+    relations = pl.DataFrame(rows, columns, orient="row").with_columns(time=pl.lit(datetime(2024, 1, 1)))
+    traces = encode(relations)
+
+    def labels(coverage: float) -> list[set[str | None]]:
+        nets = discover_ocpn(traces, coverage=coverage).nets
+        return [{transition.label for transition in net.transitions} - {None} for net in nets]
+
+    assert labels(0.6) == [{"pick"}, {"place", "pay"}]
+    assert labels(0.61) == [{"pick"}, {"place", "check", "pay"}]
+    assert labels(0.91) == labels(1.0) == [{"pick"}, {"place", "check", "scan", "pay"}]
+    assert discover_ocpn(traces, coverage=0.91) == discover_ocpn(traces)
