@@ -23,6 +23,7 @@ from ocelake.draw import (
 )
 from ocelake.errors import NotFound
 from ocelake.kinds import Kind
+from ocelake.lake.build import DRAWN
 from ocelake.mining.ocdfg_filter import filter_ocdfg
 from ocelake.mining.ocpn import discover_ocpn, ocpn_tables
 from ocelake.mining.spectrum import dotted_chart, performance_spectrum, waiting_times
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from ocelake.mining.traces import Traces
 
 __all__ = ["draw_kinds", "draw_log"]
-
-
-_NET: Final = ("places", "transitions", "arcs", "markings")
-"""The tables of a model that its picture is drawn from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +136,7 @@ def _ocdfg(source: _Source) -> str:
 def _ocpn(source: _Source) -> str:
     if source.coverage is not None and source.coverage < 1:
         return _main_ocpn(source)
-    places, transitions, arcs, markings, layout = (source.table(f"ocpn.{part}") for part in (*_NET, "layout"))
+    places, transitions, arcs, markings, layout = (source.table(f"ocpn.{part}") for part in (*DRAWN, "layout"))
     return draw_ocpn(places, transitions, arcs, markings, layout, object_types=source.object_types)
 
 
