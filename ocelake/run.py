@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from ocelake import errors
 from ocelake.errors import LogRefused, OcelakeError, SettingError
 from ocelake.settings import home_path
 
@@ -167,8 +168,9 @@ def _failure(event: Any, run_id: str) -> OcelakeError:
     if data.user_failure_data and data.user_failure_data.description:
         text = data.user_failure_data.description
     else:
-        error = data.error
-        while error.cause:
-            error = error.cause
-        text = error.message.strip()
+        chain = [data.error]
+        while chain[-1].cause:
+            chain.append(chain[-1].cause)
+        told = [error for error in chain if error.cls_name in errors.__all__]  # else the first cause says most
+        text = (told or chain)[-1].message.strip()
     return OcelakeError(text, where=f"run {run_id}, step {event.step_key}", fix="The Dagster UI shows the whole run.")
