@@ -60,7 +60,7 @@ class LakeError(OcelakeError):
 
 
 class NotFound(LakeError):
-    """No such log, table or publication."""
+    """No such log, table or publication, or no such name in a log."""
 
 
 class StalePublication(LakeError):

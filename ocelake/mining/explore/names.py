@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from ocelake.errors import OcelakeError
+from ocelake.errors import NotFound
 from ocelake.ocel.model import Ocel
 
 __all__ = ["check_attribute", "check_names"]
@@ -22,7 +22,7 @@ def check_names(ocel: Ocel, column: Literal["activity", "object_type"], names: I
 
     Raises
     ------
-    OcelakeError
+    NotFound
         Where the log does not declare a name.
 
     Examples
@@ -34,7 +34,7 @@ def check_names(ocel: Ocel, column: Literal["activity", "object_type"], names: I
     declared = (ocel.event_types if column == "activity" else ocel.object_types)[column]
     wanted = set(names)
     if missing := sorted(wanted.difference(declared)):
-        raise OcelakeError(
+        raise NotFound(
             f"The log has no {column.replace('_', ' ')} {', '.join(map(repr, missing))}.",
             fix=f"It has: {', '.join(declared) or 'none'}.",
         )
@@ -55,7 +55,7 @@ def check_attribute(ocel: Ocel, column: Literal["activity", "object_type"], name
 
     Raises
     ------
-    OcelakeError
+    NotFound
         Where it is not declared.
 
     Examples
@@ -69,4 +69,4 @@ def check_attribute(ocel: Ocel, column: Literal["activity", "object_type"], name
     if name not in declared["name"]:
         whose = column.replace("_", " ") if of is None else f"{column.replace('_', ' ')} {of!r}"
         names = ", ".join(declared["name"].unique().sort())
-        raise OcelakeError(f"No attribute {name!r} is declared for the {whose}.", fix=f"There are: {names or 'none'}.")
+        raise NotFound(f"No attribute {name!r} is declared for the {whose}.", fix=f"There are: {names or 'none'}.")

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ocelake.errors import OcelakeError
+from ocelake.errors import NotFound, OcelakeError
 from ocelake.mining.executions import CONNECTED, Executions, find_executions
 from ocelake.mining.explore.filters import filter_activities, filter_object_types, filter_time
 from ocelake.mining.explore.induced import Orphans, induced_log
@@ -180,7 +180,7 @@ def select_log(
         ocel = filter_time(ocel, start, end, orphans=orphans)
     if executions_with is not None:
         if missing := sorted(set(executions_with).difference(ocel.objects["object_id"])):
-            raise OcelakeError(
+            raise NotFound(
                 f"No object {missing[0]!r} is in the log, or in what the other criteria leave of it.",
                 fix="Name objects by their ids, as in `ocel.objects`.",
             )
