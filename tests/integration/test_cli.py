@@ -12,12 +12,16 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
 
 from ocelake import errors
 from ocelake.cli import main
+from ocelake.kinds import Kind
+from ocelake.mining.ocpn_json import from_json
+from ocelake.ocel.read import read_log
 
 OCELAKE = [sys.executable, "-m", "ocelake"]
 
@@ -114,6 +118,30 @@ def test_sql_gives_rows_in_each_format(run: Shell) -> None:
         (("draw", "pie", "orders", "x.svg"), 2, "pie"),
         (("history", "ocel.nothing"), 2, "ocel.events"),
         (("nonsense",), 2, "nonsense"),
+        (("draw", "ocdfg", "orders", "x.svg", "--type", "wagons"), 2, "items"),
+        (("draw", "dotted", "orders", "x.svg", "--as-of", "1999-01-01"), 2, "gold"),
+        (("draw", "ocpn", "orders", "x.svg", "--as-of", "1999-01-01"), 2, "model"),
+        (("draw", "ocpn", "orders", "x.svg", "--as-of", "yesterday"), 2, "yesterday"),
+        (("model", "nolog", "x.json"), 2, "nolog"),
+        (("model", "orders", "x.txt"), 2, ".pnml"),
+        (("model", "orders", "x.pnml"), 2, "--type"),
+        (("model", "orders", "x.pnml", "--type", "wagons"), 2, "items"),
+        (("model", "orders", "x.json", "--as-of", "1999-01-01"), 2, "model"),
+        (("sublog", "nolog", "x.json"), 2, "nolog"),
+        (("sublog", "orders", "x.pdf"), 2, ".json"),
+        (("sublog", "orders", "x.json", "--type", "wagons"), 2, "items"),
+        (("sublog", "orders", "x.json", "--activity", "fly"), 2, "place order"),
+        (("sublog", "orders", "x.json", "--from", "soon"), 2, "soon"),
+        (("sublog", "orders", "x.json", "--with", "nobody"), 2, "nobody"),
+        (("sublog", "orders", "x.json", "--drill-down", "wagons", "price"), 2, "wagons"),
+        (("sublog", "orders", "x.json", "--drill-down", "items", "colour"), 2, "colour"),
+        (("sublog", "orders", "x.json", "--unfold", "fly", "items"), 2, "fly"),
+        (("diff", "orders", "nolog"), 2, "nolog"),
+        (("diff", "orders", "orders.silver.99"), 2, "orders.silver.99"),
+        (("diff", "orders", "orders@2024"), 2, "@FROM/TO"),
+        (("diff", "orders@soon/", "orders"), 2, "soon"),
+        (("rules", "nolog"), 2, "nolog"),
+        (("rules", "orders", "--as-of", "orders.policy.99"), 2, "orders.policy.99"),
         (("validate", "broken.json"), 1, "broken.json"),
     ],
 )
@@ -189,11 +217,102 @@ def test_adding_a_log_again_keeps_its_other_settings(run: Shell) -> None:
     assert "time_zone: Europe/Berlin" in text
 
 
-@pytest.mark.parametrize("kind", ["ocdfg", "variants", "timeline"])
-def test_draw_writes_a_picture(run: Shell, kind: str) -> None:
-    done = run("draw", kind, "orders", f"{kind}.svg")
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.slider])
+def test_draw_writes_a_picture_of_the_whole_and_of_a_type(run: Shell, kind: Kind) -> None:
+    for words in ((), ("--type", "items")):
+        done = run("draw", kind.value, "orders", f"{kind}.svg", *words)
+        assert done.returncode == 0, done.stderr
+        root = ElementTree.parse(run.folder / f"{kind}.svg").getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(list(root.iter())) > 10
+
+
+def test_a_model_is_written_for_other_tools(run: Shell) -> None:
+    import pm4py
+
+    assert run("model", "orders", "model.json").returncode == 0
+    model = from_json((run.folder / "model.json").read_text())
+    orders = next(net for net in model.ocpn.nets if net.object_type == "orders")
+    done = run("model", "orders", "orders.pnml", "--type", "orders")
     assert done.returncode == 0, done.stderr
-    assert "<svg" in (run.folder / f"{kind}.svg").read_text()
+    net, initial, final = pm4py.read_pnml(str(run.folder / "orders.pnml"))
+    assert (len(net.places), len(net.transitions)) == (len(orders.places), len(orders.transitions))
+    labels = {transition.label for transition in net.transitions if transition.label}
+    assert labels == {transition.label for transition in orders.transitions if transition.label}
+    assert sum(initial.values()) == sum(final.values()) == 1
+
+
+def test_a_part_of_a_log_is_a_log(run: Shell) -> None:
+    query = "select distinct activity from ocel.events where log_id = 'orders'"
+    assert len(json.loads(run("sql", query, "--format", "json").stdout)) > 2
+    words = ("--type", "orders", "--type", "items", "--activity", "place order", "--activity", "pay order")
+    part = run("sublog", "orders", "part.json", *words)
+    assert part.returncode == 0, part.stderr
+    assert run("validate", "part.json").returncode == 0
+    read = json.loads((run.folder / "part.json").read_text())
+    assert {event["type"] for event in read["events"]} == {"place order", "pay order"}
+    assert {thing["type"] for thing in read["objects"]} == {"orders", "items"}
+    assert f"{len(read['events']):,} events, {len(read['objects']):,} objects" in part.stdout
+    times = sorted(event["time"] for event in read["events"])
+    middle = times[len(times) // 2]
+    sizes = []
+    for number, bound in enumerate(("--to", "--from")):
+        assert run("sublog", "orders", f"half{number}.sqlite", bound, middle).returncode == 0
+        assert run("validate", f"half{number}.sqlite").returncode == 0
+        sizes.append(read_log(run.folder / f"half{number}.sqlite").ocel.events.height)
+    whole = json.loads(
+        run("sql", "select count(*) as n from ocel.events where log_id = 'orders'", "--format", "json").stdout
+    )
+    assert min(sizes) > 0
+    assert sum(sizes) == whole[0]["n"], "the bound belongs to one of them"
+    finer = run("sublog", "orders", "finer.xml", "--unfold", "pay order", "orders", "--sample", 1)
+    assert finer.returncode == 0, finer.stderr
+    assert run("validate", "finer.xml").returncode == 0
+
+
+def test_two_processes_are_compared(run: Shell) -> None:
+    same = run("diff", "orders", "orders.silver.1")
+    assert same.returncode == 0, same.stderr
+    assert "Nothing differs" in same.stdout
+    rows = json.loads(run("diff", "orders", "orders", "--all", "--format", "json").stdout)
+    assert {row["occurrence"] for row in rows} == {"same"}
+    assert (
+        run("sublog", "orders", "unpaid.json", "--activity", "place order", "--activity", "pick item").returncode == 0
+    )
+    assert run("ingest", "unpaid.json", "--log", "unpaid").returncode == 0
+    rows = json.loads(run("diff", "orders", "unpaid", "--format", "json").stdout)
+    paid = {row["occurrence"] for row in rows if row["activity"] == "pay order"}
+    assert paid == {"vanished"}
+    assert "pay order" in run("diff", "orders", "unpaid").stdout
+    halves = run("diff", "orders@/2023-02", "orders@2023-02/")
+    assert halves.returncode == 0, halves.stderr
+
+
+def test_rules_are_shown_with_what_violates_them(run: Shell) -> None:
+    none = run("rules", "orders")
+    assert none.returncode == 0, none.stderr
+    for part in ("No rule was checked", "orders.rules.yaml", "docs/rules.md"):
+        assert part in none.stdout.replace("\n", "")
+    rules = [
+        {"name": "paid", "when": "place order", "then": "pay order", "each": "orders"},
+        {"name": "sent", "when": "place order", "then": "fly", "each": "orders"},
+    ]
+    path = run.folder / ".ocelake" / "logs" / "ruled.rules.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"rules": rules}))  # JSON is YAML
+    done = run("ingest", "orders.json", "--log", "ruled")
+    assert done.returncode == 0, done.stderr
+    assert "keeps_paid" in done.stdout, "a rule that is violated is a warning, not a refusal"
+    shown = run("rules", "ruled", "--rows", 1)
+    assert shown.returncode == 0, shown.stderr
+    for part in ("paid", "'fly'", "violations"):
+        assert part in shown.stdout
+    path.write_text("rules: [{name: paid, when: place order, then: pay order, wthin: 2 h}]")
+    broken = run("ingest", "orders.json", "--log", "ruled")
+    assert broken.returncode != 0
+    assert "ruled.rules.yaml" in broken.stderr
+    assert "wthin" in broken.stderr
+    assert run("rules", "ruled").returncode == 0, "what was published before stays"
 
 
 def test_an_export_read_again_is_the_same_log(run: Shell) -> None:
