@@ -200,9 +200,13 @@ def _print_found(console: Console, lake: Lake, log_id: str) -> None:
         sound = {True: "sound", False: "not sound", None: "soundness not known"}[model["sound"]]
         console.print(Text.assemble(("Model ", "bold"), f"{model['model_id']}: {size}; {sound}; {quality}"))
     for summary in lake.read("gold.cost_summary", log_id).iter_rows(named=True):
-        saved = lake.read("gold.savings", log_id).sort("saving", descending=True).row(0, named=True)
-        best = f"up to {saved['saving']:,.0f} less if all {saved['object_type']} went their best way"
-        console.print(Text.assemble(("Cost ", "bold"), f"{summary['cost']:,.0f} {summary['currency']}; {best}"))
+        told = [f"{summary['cost']:,.0f} {summary['currency']}".strip()]
+        savings = lake.read("gold.savings", log_id).drop_nulls("saving").sort("saving", descending=True)
+        for saved in savings.head(1).iter_rows(named=True):
+            told.append(f"up to {saved['saving']:,.0f} less if all {saved['object_type']} went their best way")
+        console.print(Text.assemble(("Cost ", "bold"), "; ".join(told)))
+        if summary["without_effect"] is not None:
+            console.print(Text(f"  {summary['without_effect']}"))
     rules = lake.read("gold.rule_results", log_id)
     if rules.height:
         kept = rules["passed"].fill_null(False).sum()

@@ -46,6 +46,13 @@ _LOG_REPLAYABLE: Final = Check(
     "The whole log can be replayed on the glued net: sound nets can be dead together. Not known (a limit) passes.",
 )
 
+_COSTS_APPLY: Final = Check(
+    "cost_model_applies",
+    "gold.cost_summary",
+    "warn",
+    "All that the log's cost model names is in the log, and what it counts are numbers.",
+)
+
 
 def _table_checks(layer: Layer) -> tuple[Check, ...]:
     return tuple(check for spec in layer_tables(layer) for check in table_checks(spec))
@@ -54,7 +61,7 @@ def _table_checks(layer: Layer) -> tuple[Check, ...]:
 SILVER_CHECKS: Final = (*_table_checks("silver"), *LOG_CHECKS)
 GOLD_CHECKS: Final = (*_table_checks("gold"), _VARIANTS_COMPLETE)
 MODEL_CHECKS: Final = (*_table_checks("model"), _NETS_SOUND, _LOG_REPLAYABLE)
-POLICY_CHECKS: Final = _table_checks("policy")
+POLICY_CHECKS: Final = (*_table_checks("policy"), _COSTS_APPLY)
 
 
 def audit_silver(conformed: Conformed, settings: LogSettings, previous: Ocel | None = None) -> list[Finding]:
@@ -103,7 +110,8 @@ def audit_model(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
 
 def audit_policy(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
     """Check the staged policy tables of a log; one finding for each of `POLICY_CHECKS`."""
-    return _audit_tables(tables)
+    without_effect = tables["gold.cost_summary"]["without_effect"].drop_nulls()
+    return [*_audit_tables(tables), _found(_COSTS_APPLY, len(without_effect), " ".join(without_effect))]
 
 
 def _found(check: Check, rows: int, message: str) -> Finding:

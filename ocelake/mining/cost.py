@@ -11,7 +11,8 @@ Wynn, Low, ter Hofstede, Nauta: A framework for cost-aware process management (C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Final, Literal
 
 import numpy as np
@@ -181,17 +182,22 @@ def _rates(rates: Sequence[Rate]) -> npt.NDArray[np.float64]:
 
 
 def _stated(events: pl.DataFrame, model: CostModel, attributes: pl.DataFrame) -> pl.DataFrame:
-    """Sum what the log states, by event."""
-    values = attributes.join(events.select("event_id", "activity"), on="event_id")
+    """Sum what the log states, by event; what is no number costs nothing (`_without_effect` tells)."""
+    values = attributes.join(events.select("event_id", "activity"), on="event_id").filter(_IS_NUMBER)
     parts = [
-        values.filter(
-            (pl.col("name") == part.attribute)
-            & (pl.lit(part.activity is None) | (pl.col("activity") == pl.lit(part.activity, pl.String)))
-        ).select("event_id", stated=pl.col("value_float") * part.factor)
+        values.filter(_concerns(part)).select("event_id", stated=pl.col("value_float") * part.factor)
         for part in model.attributes
     ]
     empty = pl.DataFrame(schema={"event_id": pl.String, "stated": pl.Float64})
-    return _in_turn(pl.concat([empty, *parts]).sort(pl.all()), "event_id").agg(pl.col("stated").sum())
+    return pl.concat([empty, *parts]).group_by("event_id").agg(pl.col("stated").sum())
+
+
+_IS_NUMBER: Final = pl.col("value_float").is_not_null() & pl.col("value_float").is_finite()
+
+
+def _concerns(part: AttributeCost) -> pl.Expr:
+    named = pl.col("name") == part.attribute
+    return named if part.activity is None else named & (pl.col("activity") == part.activity)
 
 
 def object_costs(
@@ -236,7 +242,7 @@ def savings(variants: pl.DataFrame, model: CostModel) -> pl.DataFrame:
     """Say what would be saved if every object cost no more than those of its type's best variant.
 
     The best variant is the one with the least mean cost of those that at least ``minimum_share`` of the type's objects
-    go through. Only variants that cost more on average are counted.
+    go through; a type without such a variant has no saving. Only variants that cost more on average are counted.
 
     Parameters
     ----------
@@ -263,28 +269,43 @@ def savings(variants: pl.DataFrame, model: CostModel) -> pl.DataFrame:
         .first()
         .select("object_type", best_variant_id="variant_id", best_cost_mean="cost_mean")
     )
-    above = pl.col("cost_mean") > pl.col("best_cost_mean")
-    saved = ((pl.col("cost_mean") - pl.col("best_cost_mean")) * pl.col("objects")).filter(above).sum()
+    more = pl.col("cost_mean") - pl.col("best_cost_mean")
+    above = more > _ROUNDING * pl.col("best_cost_mean").abs()
+    saved = (more * pl.col("objects")).filter(above).sum()
+    known = pl.col("best_variant_id").is_not_null()
+    share = f"{100 * model.minimum_share:.4g}%"
     return (
-        _in_turn(
-            variants.join(best, on="object_type").sort("object_type", "variant_id"),
-            *("object_type", "best_variant_id", "best_cost_mean"),
-        )
+        variants.join(best, on="object_type", how="left")
+        .group_by("object_type", "best_variant_id", "best_cost_mean")
         .agg(
             objects=pl.col("objects").sum(),
             objects_above=pl.col("objects").filter(above).sum(),
             cost_sum=pl.col("cost_sum").sum(),
             saving=saved,
         )
+        .with_columns(pl.when(known).then(name).alias(name) for name in ("objects_above", "saving"))
         .with_columns(
-            saving_share=pl.when(pl.col("cost_sum") != 0).then(pl.col("saving") / pl.col("cost_sum")),
-            assumption=pl.lit(
-                "Every object of a dearer variant costs as much as the mean object of the best variant, which at least "
-                f"{model.minimum_share:.0%} of the type's objects take, with the same outcome."
+            saving_share=pl.when(pl.col("cost_sum") > 0).then(pl.col("saving") / pl.col("cost_sum")),
+            assumption=pl.when(known)
+            .then(
+                pl.lit(
+                    "Every object of a dearer variant costs as much as the mean object of the best variant, which at "
+                    f"least {share} of the type's objects take, with the same outcome."
+                )
+            )
+            .otherwise(
+                pl.lit(
+                    f"No variant is taken by {share} of the type's objects or more, so none can be the best one; "
+                    "a lower minimum_share in the cost model allows it."
+                )
             ),
         )
         .sort("object_type")
     )
+
+
+_ROUNDING: Final = 1e-9
+"""Relative difference of two costs that is one of rounding: equal parts do not add up to the last digit."""
 
 
 def cost_tables(
@@ -354,7 +375,9 @@ def cost_tables(
             "events_without_hours": int(np.isnan(hours).sum()),
             "events_without_resource": int((np.diff(resources.offsets) == 0).sum()),
             "assumption": _assumption(model),
-        }
+            "without_effect": " ".join(_without_effect(traces, model, hours, resources, attributes)) or None,
+        },
+        schema_overrides={"without_effect": pl.String},
     )
     frames = {
         "gold.event_costs": events,
@@ -384,3 +407,33 @@ def _assumption(model: CostModel) -> str:
         f"An hour of an event is its {hours}; where that is not known it costs nothing. An event's cost is borne by "
         f"its {bearers} in equal parts."
     )
+
+
+def _without_effect(
+    traces: Traces,
+    model: CostModel,
+    hours: npt.NDArray[np.float64],
+    resources: EventResources,
+    attributes: pl.DataFrame,
+) -> Iterator[str]:
+    """Say what of the cost model changes nothing, in sentences: a slip of the pen would else lose costs in silence."""
+    activities = (*model.activities, *(part.activity for part in model.attributes if part.activity is not None))
+    yield from _unknown("activity", activities, traces.activities)
+    yield from _unknown("resource", model.resources, resources.names)
+    yield from _unknown("object type", model.bearers, traces.object_types)
+    yield from _unknown("event attribute", (part.attribute for part in model.attributes), attributes["name"].unique())
+    activity = {"event_id": traces.event_ids, "activity": traces.activities.gather(traces.event_activity)}
+    values = attributes.join(pl.DataFrame(activity), on="event_id")
+    for part in model.attributes:
+        of_part = values.filter(_concerns(part))
+        if wrong := len(of_part) - len(of_part.filter(_IS_NUMBER)):
+            yield f"{wrong:,} of {len(of_part):,} values of {part.attribute!r} are no numbers and cost nothing."
+    rates = (model.default, *model.activities.values(), *model.resources.values())
+    if len(hours) and np.isnan(hours).all() and any(rate.per_hour for rate in rates):
+        yield "No event's hours are known, so that hourly rates cost nothing."
+
+
+def _unknown(kind: str, names: Iterable[str], known: pl.Series) -> Iterator[str]:
+    for name in sorted(set(names).difference(known)):
+        near = difflib.get_close_matches(name, known.to_list(), n=1)
+        yield f"The log has no {kind} {name!r}{f'; did you mean {near[0]!r}?' if near else '.'}"

@@ -77,13 +77,15 @@ SPECS: Final = (
         (
             LOG,
             OBJECT_TYPE,
-            text("best_variant_id", "The frequent variant of least mean cost.", required=True),
-            number("best_cost_mean", "Its mean cost an object.", required=True),
+            text(
+                "best_variant_id", "The frequent variant of least mean cost; null where none is frequent."
+            ),
+            number("best_cost_mean", "Its mean cost an object."),
             count("objects", "Objects of the type.", required=True),
-            count("objects_above", "Objects of variants that cost more on average.", required=True),
+            count("objects_above", "Objects of variants that cost more on average; null without a best one."),
             number("cost_sum", "What the type's objects bear.", required=True),
-            number("saving", "What would be saved.", required=True),
-            number("saving_share", "Of what they bear; null where that is nothing."),
+            number("saving", "What would be saved; null without a best variant."),
+            number("saving_share", "Of what they bear; null where that is nothing or less."),
             text("assumption", "What this supposes.", required=True),
         ),
         key=("log_id", "object_type"),
@@ -104,6 +106,7 @@ SPECS: Final = (
             count("events_without_hours", "Events whose hours are not known; they cost no time.", required=True),
             count("events_without_resource", "Events whose resource is not known.", required=True),
             text("assumption", "What this supposes.", required=True),
+            text("without_effect", "What of the cost model changes nothing, such as names that the log does not have."),
         ),
         key=("log_id",),
         sort=("log_id",),

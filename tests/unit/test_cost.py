@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocelake.errors import SettingError
+from ocelake.lake.audits import audit_policy
+from ocelake.mining.constraints import Rules
 from ocelake.mining.cost import AttributeCost, CostModel, Rate, cost_tables
+from ocelake.mining.policy import judge_log
 from ocelake.mining.resources import EventResources
 from ocelake.mining.traces import Traces, encode
 from ocelake.mining.variants import find_variants, trace_variants
+from ocelake.settings import MiningSettings
 from ocelake.tables import TABLES
 from tests.unit.reference_mining import Log, logs
 
@@ -123,6 +127,85 @@ def test_savings_hold_dear_variants_to_the_best_frequent_one() -> None:
     assert (row["objects"], row["objects_above"], row["cost_sum"], row["saving"]) == (10, 1, 12.0, 2.0)
     assert row["best_cost_mean"] == 1.0
     assert "50%" in row["assumption"]
+
+
+def test_costs_that_differ_by_rounding_alone_save_nothing() -> None:
+    # Each order bears a third of three events' cost, b and c in another order: 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1.
+    model = CostModel(activities={name: Rate(fixed=cost) for name, cost in (("a", 0.1), ("b", 0.2), ("c", 0.3))})
+    events = {f"{path}{place}": (name, place, 0) for path in ("abc", "cba") for place, name in enumerate(path)}
+    relations = [(event, event[:3], "") for event in events]
+    _, frames, _, _ = costed(Log(events, {"abc": "order", "cba": "order"}, relations), model)
+    assert frames["gold.variant_costs"]["cost_mean"].n_unique() == 2
+    assert frames["gold.savings"].select("objects_above", "saving", "saving_share").rows() == [(0, 0.0, 0.0)]
+
+
+def test_a_type_without_a_frequent_variant_has_no_saving_and_is_told_so() -> None:
+    events = {f"e{n}": ("a", n, 0) for n in range(6)}
+    relations = [(f"e{n}", f"o{owner}", "") for n, owner in enumerate([0, 1, 1, 2, 2, 2])]
+    log = Log(events, {f"o{n}": "order" for n in range(3)}, relations)
+    _, frames, _, _ = costed(log, CostModel(default=Rate(fixed=1), minimum_share=0.5))
+    row = frames["gold.savings"].row(0, named=True)
+    assert (row["objects"], row["cost_sum"], row["best_variant_id"], row["saving"]) == (3, 6.0, None, None)
+    assert "No variant" in row["assumption"]
+    assert "50%" in row["assumption"]
+
+
+def test_of_a_gain_nothing_is_saved_as_a_share() -> None:
+    log = Log({"e": ("a", 0, 0)}, {"o": "order"}, [("e", "o", "")])
+    _, frames, _, _ = costed(log, CostModel(default=Rate(fixed=-2)))
+    assert frames["gold.savings"].select("cost_sum", "saving", "saving_share").row(0) == (-2.0, 0.0, None)
+
+
+def test_what_of_a_cost_model_has_no_effect_is_told() -> None:
+    log = Log({"e": ("pay", 0, 0), "f": ("pay", 1, 0)}, {"o": "order"}, [("e", "o", ""), ("f", "o", "")])
+    tables = log.tables()
+    traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], tables["ocel.events"])
+    values = [("e", "amount", "12", 12.0), ("f", "amount", "twelve", None), ("e", "fee", "NaN", np.nan)]
+    attributes = pl.DataFrame(
+        [(event, name, 0, value, number, None) for event, name, value, number in values],
+        schema={
+            "event_id": pl.String,
+            "name": pl.String,
+            "ordinal": pl.Int64,
+            "value": pl.String,
+            "value_float": pl.Float64,
+            "value_time": pl.Datetime("us", "UTC"),
+        },
+        orient="row",
+    )
+    silver = {
+        "ocel.event_attributes": attributes,
+        "ocel.execution_events": pl.DataFrame(
+            {"kind": ["connected"] * 2, "execution_id": ["x"] * 2, "event_id": ["e", "f"]}
+        ),
+    }
+
+    def judged(model: CostModel) -> dict[str, pl.DataFrame]:
+        return judge_log(traces, silver, rules=Rules(), costs=model, mining=MiningSettings())
+
+    slips = CostModel(
+        activities={"Pay": Rate(per_hour=1), "pay": Rate(fixed=1)},
+        resources={"Ann": Rate(fixed=1)},
+        bearers=("order", "orders"),
+        attributes=(AttributeCost(attribute="amount"), AttributeCost(attribute="fee"), AttributeCost(attribute="rate")),
+    )
+    found = judged(slips)
+    assert found["gold.cost_summary"]["cost"].to_list() == [14.0]
+    assert found["gold.cost_summary"]["without_effect"].item() == (
+        "The log has no activity 'Pay'; did you mean 'pay'? The log has no resource 'Ann'. "
+        "The log has no object type 'orders'; did you mean 'order'? The log has no event attribute 'rate'. "
+        "1 of 2 values of 'amount' are no numbers and cost nothing. "
+        "1 of 1 values of 'fee' are no numbers and cost nothing. "
+        "No event's hours are known, so that hourly rates cost nothing."
+    )
+    (told,) = [finding for finding in audit_policy(found) if finding.check == "cost_model_applies"]
+    assert (told.passed, told.severity) == (False, "warn")
+    assert "did you mean 'pay'?" in told.message
+
+    sound = judged(CostModel(activities={"pay": Rate(fixed=1)}, bearers=("order",)))
+    assert sound["gold.cost_summary"]["without_effect"].to_list() == [None]
+    assert all(finding.passed for finding in audit_policy(sound))
+    assert all(finding.passed for finding in audit_policy(judged(CostModel())))
 
 
 def test_a_wrong_cost_model_is_refused_by_name(tmp_path) -> None:  # type: ignore[no-untyped-def]
