@@ -6,11 +6,13 @@ Nothing is read at import. A lake's settings come from the environment when it i
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 from urllib.parse import quote
 
 import yaml
@@ -25,6 +27,7 @@ __all__ = [
     "LogSettings",
     "MiningSettings",
     "check_log_id",
+    "complaints",
     "home_path",
 ]
 
@@ -110,6 +113,61 @@ class LakeSettings(BaseModel):
         return MiningSettings.load(self.home / "logs" / f"{check_log_id(log_id)}.mining.yaml")
 
 
+def complaints(error: ValidationError, kind: object, hidden: Collection[str] = ()) -> str:
+    """Say what is wrong with a file, field by field and in the file's own terms.
+
+    Parameters
+    ----------
+    error : ValidationError
+    kind : type
+        What was to be read, to tell which names could have been meant.
+    hidden : collection of str
+        Parts of fields' places that the file does not have, such as names of classes.
+
+    Examples
+    --------
+    >>> try:
+    ...     MiningSettings.model_validate({"perod": "day", "executions": "connected"})
+    ... except ValidationError as error:
+    ...     print(complaints(error, MiningSettings))
+    executions: write a list, such as [connected]; perod: there is no such name here, perhaps period is meant
+    """
+    said = []
+    for item in error.errors():
+        place = ".".join(str(part) for part in item["loc"] if part not in hidden) or "the file"
+        said.append(f"{place}: {_complaint(item['type'], item['msg'], item['loc'], item['input'], kind)}")
+    return "; ".join(said)
+
+
+def _complaint(fault: str, message: str, place: tuple[int | str, ...], given: object, kind: object) -> str:
+    match fault:
+        case "extra_forbidden":
+            name, names = str(place[-1]), sorted(_names(kind))
+            if name in names:
+                return "this cannot be said here, or not beside the rest"
+            near = difflib.get_close_matches(name, names, n=1)
+            return "there is no such name here" + (f", perhaps {near[0]} is meant" if near else "")
+        case "tuple_type":
+            return "write a list" + (f", such as [{given}]" if isinstance(given, str | float) else "")
+        case "model_type" | "dict_type":
+            return "write names and values, as in {name: value}"
+        case "string_type":
+            return (
+                f"write a text, such as {str(given)!r} in quotes" if isinstance(given, int | float) else "write a text"
+            )
+        case "missing":
+            return "this has to be said"
+    return message.removeprefix("Value error, ")
+
+
+def _names(kind: object) -> set[str]:
+    """Give the names of all settings in a model, and in the models within it."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        parts = [_names(field.annotation) for field in kind.model_fields.values()]
+        return set(kind.model_fields).union(*parts)
+    return set().union(*(_names(part) for part in get_args(kind)))
+
+
 class FileSettings(BaseModel):
     """Settings that live in a YAML file; a missing file gives the defaults."""
 
@@ -126,15 +184,17 @@ class FileSettings(BaseModel):
         """
         if not path.exists():
             return cls()
+        known = cls.model_fields
         try:
             content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            if isinstance(content, dict):  # a setting with nothing after its colon is not set
+                content = {name: value for name, value in content.items() if value is not None or name not in known}
             return cls.model_validate(content)
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}" for item in error.errors()
-            )
             raise SettingError(
-                f"The log's settings cannot be read: {wrong}.", where=str(path), fix="Correct or remove the file."
+                f"The log's settings cannot be read: {complaints(error, cls)}.",
+                where=str(path),
+                fix="Correct or remove the file.",
             ) from error
         except (yaml.YAMLError, ValueError) as error:  # YAML's 2024-13-01 is a ValueError, as is what is not UTF-8
             raise SettingError(

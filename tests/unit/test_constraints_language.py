@@ -62,7 +62,17 @@ def test_a_log_without_a_file_has_no_rules(tmp_path: Path) -> None:
         ({"order": "later"}, "rule paid: order: Input should be 'after'"),
         ({"order": "directly after", "count": 2}, "rule paid: only one event is directly after"),
         ({"within": "1 d", "not_within": "2 d"}, "rule paid: no time is within less than not_within"),
-        ({"whithin": "1 d"}, "rule paid: whithin: Extra inputs are not permitted"),
+        ({"whithin": "1 d"}, "rule paid: whithin: there is no such name here, perhaps within is meant"),
+        ({"objects": "orders"}, "rule paid: objects: this cannot be said here"),
+        ({"each": [1]}, "rule paid: each.0: write a text, such as '1' in quotes"),
+        ({"within": "99999999999 d"}, "rule paid: within: '99999999999 d' is more time than there is"),
+        ({"when": {"activity": "a", "where": {"x": {"above": 5, "below": 5}}}}, "when.where.x: no value is over 5.0"),
+        ({"when": {"activity": "a", "where": {"x": {"above": 5, "below": date(2024, 1, 1)}}}}, "a number and a time"),
+        ({"when": {"activity": "a", "where": {"x": {"known": False, "above": 5}}}}, "where.x: what is not known"),
+        (
+            {"when": {"activity": "a", "where": {"x": {"above": float("nan")}}}},
+            "where.x.above: Input should be a finite",
+        ),
         ({"when": {"activity": "a", "where": {"x": {}}}}, "rule paid: when.where.x: a condition needs a value"),
         ({"name": "Paid!"}, "rule Paid!: name: String should match"),
         ({"then": None, "when": None}, "rule paid: when"),
@@ -75,6 +85,16 @@ def test_an_error_names_the_rule_and_the_field(tmp_path: Path, wrong: dict[str, 
         Rules.load(path)
     assert told in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_a_condition_may_leave_one_value() -> None:
+    assert Condition(at_least=5, at_most=5).at_most == 5
+
+
+def test_a_file_whose_rules_are_all_commented_out_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "log.rules.yaml"
+    path.write_text("rules:\n#  - name: paid\n", encoding="utf-8")
+    assert Rules.load(path) == Rules()
 
 
 def test_a_rule_of_no_shape_is_told_the_shapes() -> None:

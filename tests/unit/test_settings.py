@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocelake.errors import SettingError
-from ocelake.settings import LakeSettings, LogSettings, check_log_id
+from ocelake.settings import LakeSettings, LogSettings, MiningSettings, check_log_id
 
 
 def test_a_lake_is_under_its_home_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +58,20 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str) -> No
     with pytest.raises(SettingError, match="cannot be read") as caught:
         LogSettings.load(path)
     assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("execution_types: orders", r"execution_types: write a list, such as \[orders\]\."),
+        ("perod: day", "perod: there is no such name here, perhaps period is meant"),
+        ("perod:", "perod: there is no such name here"),
+        ("start: 5", "start: write a text, such as '5' in quotes"),
+        ("- day", "the file: write names and values"),
+    ],
+)
+def test_a_wrong_setting_is_told_what_to_write(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "x.mining.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match=told):
+        MiningSettings.load(path)

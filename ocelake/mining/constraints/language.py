@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, Union
 
 from pydantic import (
     AfterValidator,
@@ -45,7 +45,7 @@ from pydantic import (
     model_validator,
 )
 
-from ocelake.settings import FileSettings
+from ocelake.settings import FileSettings, complaints
 
 __all__ = [
     "Condition",
@@ -85,13 +85,11 @@ def _read_duration(value: object) -> object:
             f"{spelled!r} is no duration: write a number and w, d, h, min or s, such as 30 d or 1 h 30 min"
         )
     # The long names start with the short ones.
-    return sum(
-        (
-            float(number) * _UNITS["min" if unit.startswith("min") else unit[0]]
-            for number, unit in _PART.findall(spelled)
-        ),
-        timedelta(),
-    )
+    units = [(float(number), "min" if unit.startswith("min") else unit[0]) for number, unit in _PART.findall(spelled)]
+    try:
+        return sum((number * _UNITS[unit] for number, unit in units), timedelta())
+    except OverflowError as error:
+        raise ValueError(f"{spelled!r} is more time than there is") from error
 
 
 def _spell_duration(duration: timedelta) -> str:
@@ -129,7 +127,10 @@ Duration: TypeAlias = Annotated[
     timedelta, BeforeValidator(_read_duration), Field(ge=timedelta()), PlainSerializer(_spell_duration, str)
 ]
 Value: TypeAlias = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_read_value)]
-Bound: TypeAlias = Annotated[float | datetime, AfterValidator(_in_utc)]
+Bound: TypeAlias = Annotated[
+    Annotated[float, Field(allow_inf_nan=False)] | datetime,
+    AfterValidator(_in_utc),
+]
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=100)]
 
 
@@ -172,7 +173,18 @@ class Condition(_Part):
     def _says_something(self) -> Condition:
         if self == Condition.model_construct():
             raise ValueError("a condition needs a value, or one_of, none_of, above, at_least, below, at_most or known")
+        if self.known is False and self != Condition.model_construct(known=False):
+            raise ValueError("what is not known has no value, so that nothing else can be said of it")
+        least = [bound for bound in (self.above, self.at_least) if bound is not None]
+        most = [bound for bound in (self.below, self.at_most) if bound is not None]
+        if len({type(bound) for bound in (*least, *most)}) > 1:
+            raise ValueError("no value is a number and a time")
+        if least and most and not self._has_room(max(least), min(most)):
+            raise ValueError(f"no value is over {max(least)} and under {min(most)}")
         return self
+
+    def _has_room(self, low: Any, high: Any) -> bool:
+        return bool(low < high or (low == high and self.above != low and self.below != high))
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show what is said."""
@@ -498,14 +510,11 @@ def _name_fields(value: object, read: ValidatorFunctionWrapHandler) -> object:
     try:
         return read(value)
     except ValidationError as error:
-        shapes = {shape.__name__ for _, _, shape in _SHAPES}
+        shapes = [shape for _, _, shape in _SHAPES]
+        hidden = {*(shape.__name__ for shape in shapes), Linked.__name__, "str", "float", "datetime"}
         name = value.get("name", "without a name") if isinstance(value, dict) else value
-        wrong = []
-        for item in error.errors():
-            field = ".".join(str(part) for part in item["loc"] if part not in shapes)
-            message = item["msg"].removeprefix("Value error, ")
-            wrong.append(f"{field}: {message}" if field else message)
-        raise ValueError(f"rule {name}: {'; '.join(wrong)}") from error
+        said = complaints(error, Union[tuple(shapes)], hidden).removeprefix("the file: ")  # noqa: UP007
+        raise ValueError(f"rule {name}: {said}") from error
 
 
 Rule: TypeAlias = Annotated[
