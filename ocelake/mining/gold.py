@@ -57,6 +57,14 @@ def mine_log(
     dict of str to DataFrame
         Every table of the gold layer by identifier: the columns of `ocelake.tables` without ``log_id``, sorted by the
         table's sort order.
+
+    Examples
+    --------
+    >>> from ocelake.ocel.generate import generate
+    >>> tables = dict(generate(100, seed=1).frames())
+    >>> found = mine_log(tables, quarantined=0, publication_id="shop.silver.1")
+    >>> found["gold.log_summary"].select("object_types", "executions").row(0)
+    (6, 6)
     """
     events = tables["ocel.events"]
     if traces is None:
@@ -100,6 +108,15 @@ def tied_share(traces: Traces) -> float | None:
 
     A step is an event of an object that has an event before it; where it is tied, the sequence or the event's id
     decides the order.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> tied_share(traces)
+    0.0
     """
     follow = traces.step_object[1:] == traces.step_object[:-1]
     times = traces.event_time[traces.step_event]

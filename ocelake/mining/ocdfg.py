@@ -41,6 +41,15 @@ def steps(traces: Traces) -> pl.DataFrame:
     -------
     DataFrame
         node (int64: object type code * activities + activity code), object, event, first, last; in trace order.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> steps(traces).select("event", "first", "last").rows()
+    [(0, True, False), (1, False, True)]
     """
     node = traces.object_type[traces.step_object].astype(np.int64) * len(traces.activities) + traces.step_activity
     first, last = np.zeros(len(node), dtype=bool), np.zeros(len(node), dtype=bool)
@@ -60,6 +69,15 @@ def follows(traces: Traces) -> pl.DataFrame:
     DataFrame
         edge (int64: node code of e1 * activities + activity code of e2), object, couple (int64: rank of e1 << 32 |
         rank of e2) and duration (int64, microseconds); in trace order.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> follows(traces).select("object", "duration").rows()
+    [(0, 86400000000)]
     """
     first = np.flatnonzero(traces.step_object[1:] == traces.step_object[:-1])
     second = first + 1
@@ -78,7 +96,17 @@ def follows(traces: Traces) -> pl.DataFrame:
 
 
 def label_nodes(traces: Traces, frame: pl.DataFrame) -> pl.DataFrame:
-    """Replace the code ``node`` by object_type and activity."""
+    """Replace the code ``node`` by object_type and activity.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> label_nodes(traces, steps(traces).select("node")).rows()
+    [('order', 'place'), ('order', 'pay')]
+    """
     kind, activity = np.divmod(frame["node"].to_numpy(), max(len(traces.activities), 1))
     return frame.select(
         traces.object_types.gather(kind).alias("object_type"),
@@ -88,7 +116,17 @@ def label_nodes(traces: Traces, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def label_edges(traces: Traces, frame: pl.DataFrame) -> pl.DataFrame:
-    """Replace the code ``edge`` by object_type, source and target."""
+    """Replace the code ``edge`` by object_type, source and target.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> label_edges(traces, follows(traces).select("edge")).rows()
+    [('order', 'place', 'pay')]
+    """
     names = max(len(traces.activities), 1)
     node, target = np.divmod(frame["edge"].to_numpy(), names)
     kind, source = np.divmod(node, names)
@@ -101,7 +139,14 @@ def label_edges(traces: Traces, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def edge_durations() -> list[pl.Expr]:
-    """Give the duration columns of an edge from a column ``duration`` of all its triples; microseconds both."""
+    """Give the duration columns of an edge from a column ``duration`` of all its triples; microseconds both.
+
+    Examples
+    --------
+    >>> triples = pl.DataFrame({"edge": [0, 0], "duration": [1, 4]})
+    >>> triples.group_by("edge").agg(edge_durations()).select("duration_sum", "duration_median", "duration_max").row(0)
+    (5.0, 2.5, 4)
+    """
     duration = pl.col("duration")
     # Sums are taken in 128 bits: ten million triples of ten days each go beyond 64.
     total = duration.cast(pl.Int128).sum().cast(pl.Float64)
@@ -115,7 +160,13 @@ def edge_durations() -> list[pl.Expr]:
 
 
 def in_seconds(frame: pl.DataFrame) -> pl.DataFrame:
-    """Turn all columns named ``duration_*`` from microseconds to seconds."""
+    """Turn all columns named ``duration_*`` from microseconds to seconds.
+
+    Examples
+    --------
+    >>> in_seconds(pl.DataFrame({"duration_max": [1_500_000]})).item()
+    1.5
+    """
     # By numpy: Polars divides by a constant through its reciprocal, which is off in the last digit.
     return frame.with_columns(
         pl.Series(column.name, column.cast(pl.Float64).to_numpy() / _SECOND, nan_to_null=True)
@@ -135,6 +186,11 @@ def activity_nodes(events: pl.DataFrame) -> pl.DataFrame:
     -------
     DataFrame
         object_type (null), activity, events.
+
+    Examples
+    --------
+    >>> activity_nodes(pl.DataFrame({"activity": ["pay", "place", "pay"]})).rows()
+    [(None, 'pay', 2), (None, 'place', 1)]
     """
     counts = events.group_by("activity").agg(pl.len().cast(pl.Int64).alias("events"))
     return counts.select(pl.lit(None, pl.String).alias("object_type"), "activity", "events").sort("activity")
@@ -153,6 +209,18 @@ def ocdfg(traces: Traces) -> tuple[pl.DataFrame, pl.DataFrame]:
     Exact over the given objects. The counts of objects, and sums of durations, add up over sets of whole objects; the
     counts of events and couples, minima, maxima and quantiles do not: over several sets they come from
     `ocelake.mining.summaries.references`.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> nodes, edges = ocdfg(traces)
+    >>> nodes.select("activity", "start_objects", "end_objects").rows()
+    [('pay', 0, 1), ('place', 1, 0)]
+    >>> edges.select("source", "target", "total_objects", "duration_mean").rows()
+    [('place', 'pay', 1, 86400.0)]
     """
     step = steps(traces)
     nodes = step.group_by("node").agg(

@@ -263,6 +263,15 @@ def ocpn_of_tables(tables: Mapping[str, pl.DataFrame]) -> Ocpn:
     See Also
     --------
     ocpn_tables
+
+    Examples
+    --------
+    >>> pay = Transition("pay", "pay", inputs=(1,), outputs=(0,))
+    >>> net = AcceptingNet("order", ("sink", "source"), (pay,), initial=(0, 1), final=(1, 0))
+    >>> ocpn = Ocpn((net,), {("order", "pay"): Cardinality(variable=True, minimum=1, maximum=2)})
+    >>> tables = ocpn_tables(ocpn, version=1, publication_id="shop.silver.1", parameters={})
+    >>> ocpn_of_tables(tables).cardinalities
+    {('order', 'pay'): Cardinality(variable=True, minimum=1, maximum=2)}
     """
     (kinds,) = tables["ocpn.models"]["object_types"]
     labels = dict(tables["ocpn.transitions"].select("transition_id", "activity").iter_rows())

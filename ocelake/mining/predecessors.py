@@ -34,6 +34,18 @@ class Predecessors:
         Object code, ascending within an event.
     predecessor : int32 array, one per entry
         Rank of the event before, in the object's trace.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> found = find_predecessors(traces)
+    >>> found.event.tolist(), found.latest.tolist()
+    ([1], [0])
+    >>> found.of_types(traces, np.array([False])).event.tolist()
+    []
     """
 
     event: Codes

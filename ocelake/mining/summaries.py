@@ -94,6 +94,16 @@ def summarise(traces: Traces) -> Summary:
     See Also
     --------
     merge, subtract : the sums of several sets of objects.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e", "e"], "object_id": ["o", "o", "p"], "activity": ["place", "pay", "pay"]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2), datetime(2024, 1, 2)]
+    >>> relations = pl.DataFrame({**log, "time": days}).with_columns(object_type=pl.lit("order"), sequence=0)
+    >>> summarise(encode(relations)).nodes.select("activity", "total_objects").sort("activity").rows()
+    [('pay', 2), ('place', 1)]
     """
     nodes = (
         steps(traces)
@@ -123,7 +133,18 @@ def summarise(traces: Traces) -> Summary:
 
 
 def references(traces: Traces) -> References:
-    """Count by how many objects each event, and each couple of directly following events, is reached."""
+    """Count by how many objects each event, and each couple of directly following events, is reached.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e", "e"], "object_id": ["o", "o", "p"], "activity": ["place", "pay", "pay"]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2), datetime(2024, 1, 2)]
+    >>> relations = pl.DataFrame({**log, "time": days}).with_columns(object_type=pl.lit("order"), sequence=0)
+    >>> references(encode(relations)).events.select("event_id", "objects").sort("event_id").rows()
+    [('d', 1), ('e', 2)]
+    """
     events = (
         steps(traces)
         .group_by("node", "event")
@@ -144,7 +165,19 @@ def references(traces: Traces) -> References:
 
 
 def merge(a: Sums, b: Sums) -> Sums:
-    """Sum over the objects of both; no object may be in both."""
+    """Sum over the objects of both; no object may be in both.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e", "e"], "object_id": ["o", "o", "p"], "activity": ["place", "pay", "pay"]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2), datetime(2024, 1, 2)]
+    >>> relations = pl.DataFrame({**log, "time": days}).with_columns(object_type=pl.lit("order"), sequence=0)
+    >>> parts = [summarise(encode(relations.filter(object_id=name))) for name in ("o", "p")]
+    >>> merge(*parts).nodes.select("activity", "total_objects").sort("activity").rows()
+    [('pay', 2), ('place', 1)]
+    """
     return _combine(a, b, 1)
 
 
@@ -155,6 +188,17 @@ def subtract(a: Sums, b: Sums) -> Sums:
     ------
     OcelakeError
         Where ``b`` is not a part of ``a``.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e", "e"], "object_id": ["o", "o", "p"], "activity": ["place", "pay", "pay"]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2), datetime(2024, 1, 2)]
+    >>> relations = pl.DataFrame({**log, "time": days}).with_columns(object_type=pl.lit("order"), sequence=0)
+    >>> whole, part = summarise(encode(relations)), summarise(encode(relations.filter(object_id="o")))
+    >>> subtract(whole, part).nodes.select("activity", "total_objects").rows()
+    [('pay', 1)]
     """
     return _combine(a, b, -1)
 
@@ -163,6 +207,18 @@ def ocdfg_of(summary: Summary, references: References) -> tuple[pl.DataFrame, pl
     """Give the OC-DFG of merged summaries: what `ocelake.mining.ocdfg.ocdfg` gives over all their objects at once.
 
     The columns may come in another order.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e", "e"], "object_id": ["o", "o", "p"], "activity": ["place", "pay", "pay"]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2), datetime(2024, 1, 2)]
+    >>> relations = pl.DataFrame({**log, "time": days}).with_columns(object_type=pl.lit("order"), sequence=0)
+    >>> parts = [encode(relations.filter(object_id=name)) for name in ("o", "p")]
+    >>> nodes, edges = ocdfg_of(merge(*map(summarise, parts)), merge(*map(references, parts)))
+    >>> nodes.select("activity", "events", "total_objects").rows()
+    [('pay', 1, 2), ('place', 1, 1)]
     """
     events = references.events.group_by(_NODE).agg(
         events=pl.len(), start_events=(pl.col("starts") > 0).sum(), end_events=(pl.col("ends") > 0).sum()

@@ -68,6 +68,15 @@ def sample(traces: Traces, first: int = 0, end: int | None = None) -> Sample:
         The log.
     first, end : int
         Event ranks; the whole log without them.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> sample(traces, 1).elements.select("element", "activity", "count").rows()
+    [('activity', 'pay', 1), ('edge', 'pay', 1)]
     """
     end = len(traces.event_ids) if end is None else end
     step = steps(traces).filter(pl.col("event").is_between(first, end, closed="left"))

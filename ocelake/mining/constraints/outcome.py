@@ -24,6 +24,12 @@ class Members:
         Number of the violation, from 0; never falls.
     code : int array
         Event rank or object code.
+
+    Examples
+    --------
+    >>> first, second = Members(np.array([0, 1]), np.array([5, 6])), Members(np.array([0]), np.array([7]))
+    >>> first.then(second).code.tolist()
+    [5, 7, 6]
     """
 
     violation: npt.NDArray[np.integer[Any]]

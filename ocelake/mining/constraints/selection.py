@@ -179,7 +179,18 @@ def select_objects(log: Log, selection: ObjectSelection, objects: Places, events
 
 
 def event_fits(log: Log, events: Places, name: str, condition: Condition) -> Flags:
-    """Tell for each of some events (ascending ranks) whether its attribute is as said."""
+    """Tell for each of some events (ascending ranks) whether its attribute is as said.
+
+    Examples
+    --------
+    >>> from ocelake.mining.traces import encode
+    >>> row = {"event_id": "e", "object_id": "o", "activity": "a", "object_type": "t", "time": datetime(2024, 1, 1)}
+    >>> fee = {"event_id": "e", "name": "fee", "value": "5", "value_type": "float", "value_float": 5.0, "ordinal": 0}
+    >>> values = pl.DataFrame([fee]).with_columns(value_time=pl.lit(None, pl.Datetime("us", "UTC")))
+    >>> log = Log(encode(pl.DataFrame([row | {"sequence": 0}])), {"ocel.event_attributes": values})
+    >>> event_fits(log, np.array([0]), "fee", Condition(above=3))
+    array([ True])
+    """
     ids = pl.DataFrame({"event_id": log.traces.event_ids.gather(events), "place": np.arange(len(events))})
     values = log.tables["ocel.event_attributes"].filter(pl.col("name") == name)
     found = values.join(ids, on="event_id").sort("place", "ordinal").unique("place", keep="last")
@@ -192,7 +203,19 @@ def event_fits(log: Log, events: Places, name: str, condition: Condition) -> Fla
 
 
 def objects_fit(log: Log, kind: str, where: Where, objects: Places, limits: Places) -> Flags:
-    """Tell for each of some objects of a type whether its attributes at a time (microseconds) are as said."""
+    """Tell for each of some objects of a type whether its attributes at a time (microseconds) are as said.
+
+    Examples
+    --------
+    >>> from ocelake.mining.traces import encode
+    >>> row = {"event_id": "e", "object_id": "o", "activity": "a", "object_type": "t", "time": datetime(2024, 1, 1)}
+    >>> fee = {"object_id": "o", "name": "fee", "value": "5", "value_type": "float", "value_float": 5.0, "ordinal": 0}
+    >>> unknown = pl.lit(None, pl.Datetime("us", "UTC"))
+    >>> values = pl.DataFrame([fee]).with_columns(initial=True, time=unknown, value_time=unknown)
+    >>> log = Log(encode(pl.DataFrame([row | {"sequence": 0}])), {"ocel.object_attributes": values})
+    >>> objects_fit(log, "t", {"fee": Condition(above=3)}, np.array([0]), np.array([0]))
+    array([ True])
+    """
     fits = np.ones(len(objects), dtype=bool)
     first, last = type_range(log, kind)
     for name, condition in where.items():
