@@ -337,6 +337,27 @@ def cost_tables(
     dict of str to DataFrame
         ``gold.event_costs``, ``gold.object_costs``, ``gold.execution_costs``, ``gold.variant_costs``,
         ``gold.savings`` and ``gold.cost_summary``.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> from ocelake.mining.variants import find_variants, trace_variants
+    >>> one = {"event_id": ["e"], "object_id": ["o"], "activity": ["pay"], "object_type": ["order"]}
+    >>> traces = encode(pl.DataFrame({**one, "time": [datetime(2024, 1, 1)], "sequence": [0]}))
+    >>> variants = find_variants(traces)
+    >>> found = cost_tables(
+    ...     traces,
+    ...     variants,
+    ...     trace_variants(traces, variants)["variant_id"],
+    ...     CostModel(default=Rate(fixed=2)),
+    ...     executions=pl.DataFrame({"kind": ["connected"], "execution_id": ["e"], "event_id": ["e"]}),
+    ...     hours=np.array([np.nan]),
+    ...     resources=EventResources(pl.Series(dtype=pl.String), np.array([], dtype=np.int32), np.array([0, 0]), None),
+    ...     attributes=pl.DataFrame(schema={"event_id": pl.String, "name": pl.String, "value_float": pl.Float64}),
+    ... )
+    >>> found["gold.execution_costs"].rows()
+    [('connected', 'e', 1, 2.0)]
     """
     if not model.stated:
         return {name: as_table(name) for name in _TABLES}

@@ -113,7 +113,8 @@ def tied_share(traces: Traces) -> float | None:
     --------
     >>> from datetime import datetime
     >>> from ocelake.mining.traces import encode
-    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
     >>> tied_share(traces)
     0.0

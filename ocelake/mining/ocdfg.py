@@ -46,7 +46,8 @@ def steps(traces: Traces) -> pl.DataFrame:
     --------
     >>> from datetime import datetime
     >>> from ocelake.mining.traces import encode
-    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
     >>> steps(traces).select("event", "first", "last").rows()
     [(0, True, False), (1, False, True)]
@@ -74,7 +75,8 @@ def follows(traces: Traces) -> pl.DataFrame:
     --------
     >>> from datetime import datetime
     >>> from ocelake.mining.traces import encode
-    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
     >>> follows(traces).select("object", "duration").rows()
     [(0, 86400000000)]
@@ -102,7 +104,8 @@ def label_nodes(traces: Traces, frame: pl.DataFrame) -> pl.DataFrame:
     --------
     >>> from datetime import datetime
     >>> from ocelake.mining.traces import encode
-    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
     >>> label_nodes(traces, steps(traces).select("node")).rows()
     [('order', 'place'), ('order', 'pay')]
@@ -122,7 +125,8 @@ def label_edges(traces: Traces, frame: pl.DataFrame) -> pl.DataFrame:
     --------
     >>> from datetime import datetime
     >>> from ocelake.mining.traces import encode
-    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
     >>> label_edges(traces, follows(traces).select("edge")).rows()
     [('order', 'place', 'pay')]
@@ -214,7 +218,8 @@ def ocdfg(traces: Traces) -> tuple[pl.DataFrame, pl.DataFrame]:
     --------
     >>> from datetime import datetime
     >>> from ocelake.mining.traces import encode
-    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": [datetime(2024, 1, 1), datetime(2024, 1, 2)]}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
     >>> nodes, edges = ocdfg(traces)
     >>> nodes.select("activity", "start_objects", "end_objects").rows()
