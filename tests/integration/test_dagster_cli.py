@@ -31,7 +31,15 @@ def call(environment: dict[str, str], folder: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_definitions_validate(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("home", ["unset", "empty", "with rules"])
+def test_definitions_validate(environment: dict[str, str], tmp_path: Path, home: str) -> None:
+    if home == "unset":
+        environment = {name: value for name, value in environment.items() if not name.startswith(("OCELAKE_", "DAG"))}
+    elif home == "with rules":
+        logs = tmp_path / "home" / "logs"
+        logs.mkdir()
+        (logs / "orders.rules.yaml").write_text("rules: [{name: paid, for_each: orders, events: pay order}]")
+        (logs / "broken.rules.yaml").write_text("rules: [{name: paid, for_each: [")
     call(environment, tmp_path, DAGSTER, "definitions", "validate", "-w", str(ROOT / "workspace.yaml"))
 
 
