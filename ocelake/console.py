@@ -220,7 +220,7 @@ def print_rules(lake: Lake, log_id: str, rows: int, *, as_of: str | None = None)
     if results.is_empty():
         Console(highlight=False).print(
             f"No rule was checked. Write them into {lake.settings.home / 'logs' / f'{log_id}.rules.yaml'} "
-            "(docs/rules.md says how), then materialize gold."
+            "(docs/rules.md says how), then materialize gold.rule_results."
         )
         return
     outcome = (

@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from ocelake import errors
 from ocelake.errors import LogRefused, OcelakeError, SettingError
 from ocelake.settings import home_path
+from ocelake.tables import TABLES, Layer
 
 __all__ = ["Outcome", "logs_registered", "register_log", "run_graph"]
 
 _PARTITIONS = "log"
+
+_ADVICE: Final[Mapping[Layer, str]] = {
+    **dict.fromkeys(
+        ("bronze", "silver", "gold"), "Correct the log or its settings (logs/<log>.yaml), then ingest again."
+    ),
+    "model": "The model before it stays current, if there was one. Its settings are in logs/<log>.mining.yaml.",
+    "policy": "Correct logs/<log>.rules.yaml or logs/<log>.cost.yaml, then materialize it again.",
+}
+"""What to do where a layer's blocking check failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +163,7 @@ def _outcome(result: Any) -> Outcome:
             problems += [LogRefused(str(reason.value), where=name) for name, reason in check.metadata.items()]
         elif check.blocking:
             what = f"A blocking check failed, so its layer was not published: {check.description}."
-            advice = "Correct the log or its settings (logs/<log>.yaml), then ingest it again."
+            advice = _ADVICE[TABLES[".".join(check.asset_key.path)].layer]
             problems.append(OcelakeError(what, where=place, fix=advice))
         else:
             warnings.append((check.check_name, str(check.description)))
