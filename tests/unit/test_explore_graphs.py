@@ -17,7 +17,9 @@ from ocelake.mining.explore import (
     OBJECT_GRAPHS,
     ObjectGraph,
     event_type_graph,
+    object_edges,
     object_graph,
+    object_type_graph,
     relation_tables,
     totem,
 )
@@ -137,3 +139,12 @@ def test_the_event_type_graph_counts_objects_per_event(rich: Rich) -> None:
         ]
     related = {(log.events[event][0], log.objects[name]) for event, name, _ in log.relations}
     assert set(found.select("activity", "object_type").iter_rows()) == related
+
+
+def test_the_type_graph_counts_the_edges_of_each_object_graph() -> None:
+    log = generate(2_000, seed=3)
+    traces = encode(log.event_objects, log.objects, log.events)
+    found = object_type_graph(traces, log.object_objects)
+    for kind in OBJECT_GRAPHS:
+        edges = sum(len(source) for source, _ in object_edges(traces, kind))
+        assert found.filter(relation=kind)["object_pairs"].sum() == edges > 0

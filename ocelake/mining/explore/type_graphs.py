@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+from scipy.sparse import coo_array, csr_array
 
-from ocelake.mining.explore.object_graphs import OBJECT_GRAPHS, object_edges
-from ocelake.mining.traces import Traces
+from ocelake.mining.explore.object_graphs import object_edges
+from ocelake.mining.traces import Codes, Traces
 
 __all__ = ["event_type_graph", "object_type_graph"]
 
@@ -94,11 +96,10 @@ def object_type_graph(traces: Traces, object_objects: pl.DataFrame) -> pl.DataFr
     ['items', 'orders']
     """
     types = len(traces.object_types)
-    counts = {relation: np.zeros(types * types, dtype=np.int64) for relation in OBJECT_GRAPHS}
-    for relation, found in counts.items():
-        for source, target in object_edges(traces, relation):
-            code = traces.object_type[source].astype(np.int64) * types + traces.object_type[target]
-            found += np.bincount(code, minlength=types * types)
+    counts = {"interaction": np.zeros(types * types, dtype=np.int64), **_of_one_event(traces)}
+    for source, target in object_edges(traces, "interaction"):
+        code = traces.object_type[source].astype(np.int64) * types + traces.object_type[target]
+        counts["interaction"] += np.bincount(code, minlength=types * types)
     source, target = np.divmod(np.arange(types * types), max(types, 1))
     graphs = [
         pl.DataFrame(
@@ -112,6 +113,40 @@ def object_type_graph(traces: Traces, object_objects: pl.DataFrame) -> pl.DataFr
         for relation, found in counts.items()
     ]
     return pl.concat([*graphs, _o2o(traces, object_objects)]).sort("relation", "source_type", "target_type")
+
+
+def _of_one_event(traces: Traces) -> dict[str, npt.NDArray[np.int64]]:
+    """Count the edges of the graphs that follow from one event of each object, by source and target type.
+
+    Of an event, only the number of objects of each type matters that have it, begin with it, end with it or have no
+    other. So an event with all objects of a log takes no longer than others, however many pairs there are.
+    """
+    objects = np.flatnonzero(traces.lengths)
+    first, last = traces.step_event[traces.offsets[objects]], traces.step_event[traces.offsets[objects + 1] - 1]
+    kind = traces.object_type[objects]
+    shape = len(traces.event_ids), len(traces.object_types)
+
+    def numbers(event: Codes, kinds: Codes) -> csr_array:
+        return coo_array((np.ones(len(event), dtype=np.int64), (event, kinds)), shape=shape).tocsr()
+
+    having = numbers(traces.step_event, traces.object_type[traces.step_object])
+    born, dead = numbers(first, kind), numbers(last, kind)
+    only = numbers(first[first == last], kind[first == last])
+
+    def pairs(together: csr_array) -> npt.NDArray[np.int64]:
+        """Give the pairs of two objects, each once, from the lesser type code."""
+        twice = (together.T @ together).toarray()
+        alike = (np.diagonal(twice) - together.sum(axis=0)) // 2
+        unordered: npt.NDArray[np.int64] = np.triu(twice, 1) + np.diag(alike)
+        return unordered
+
+    found = {
+        "descendants": ((having - born).T @ born).toarray(),
+        "inheritance": (dead.T @ born - only.T @ only).toarray(),
+        "cobirth": pairs(born),
+        "codeath": pairs(dead),
+    }
+    return {relation: table.ravel() for relation, table in found.items()}
 
 
 def _o2o(traces: Traces, object_objects: pl.DataFrame) -> pl.DataFrame:
