@@ -272,6 +272,7 @@ def test_a_taken_name_is_refused() -> None:
         lambda log: process_cube(log, []),
         lambda log: process_cube(log, [EventAttribute("month"), Period("month")]),
         lambda log: process_cube(log, [Period("month")]).slice("year", "2024"),
+        lambda log: process_cube(log, [EventAttribute("events")]),
     ],
 )
 def test_mistakes_are_refused_with_a_way_out(mistake: Operation) -> None:
@@ -375,6 +376,19 @@ def test_an_order_is_in_a_cell_only_with_the_events_at_which_it_has_the_value() 
         ("e2", "o2"),
     }
     assert part.object_objects.height == 1
+
+
+def test_an_attribute_may_be_called_time() -> None:
+    log = generate(100, seed=2)
+    named = pl.when(pl.col("name") == "amount").then(pl.lit("time")).otherwise("name").alias("name")
+    renamed = replace(
+        log,
+        event_attributes=log.event_attributes.with_columns(named),
+        event_type_attributes=log.event_type_attributes.with_columns(named),
+    )
+    cells = process_cube(renamed, [EventAttribute("time")]).cells()
+    assert cells["first_time"].min() == log.events["time"].min()
+    assert cells["last_time"].max() == log.events["time"].max()
 
 
 def test_slicing_by_activity_and_period_is_filtering() -> None:

@@ -33,6 +33,7 @@ __all__ = [
 
 _PERIODS: Final = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "quarter": "%Y-Q", "year": "%Y"}
 _STEP: Final = ["event_id", "object_id"]
+_MEASURES: Final = ("events", "objects", "event_objects", "first_time", "last_time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +151,16 @@ class ProcessCube:
         >>> cube.cells()["events"].sum()
         1000
         """
-        timed = self.steps.join(self.ocel.events.select("event_id", "time"), on="event_id")
+        times = self.ocel.events.select("event_id", first_time="time", last_time="time")
         return (
-            timed.group_by(self.dimensions)
+            self.steps.join(times, on="event_id")
+            .group_by(self.dimensions)
             .agg(
                 events=pl.col("event_id").n_unique().cast(pl.Int64),
                 objects=pl.col("object_id").drop_nulls().n_unique().cast(pl.Int64),
                 event_objects=pl.col("object_id").count().cast(pl.Int64),
-                first_time=pl.col("time").min(),
-                last_time=pl.col("time").max(),
+                first_time=pl.col("first_time").min(),
+                last_time=pl.col("last_time").max(),
             )
             .sort(self.dimensions)
         )
@@ -243,10 +245,10 @@ def process_cube(ocel: Ocel, dimensions: Sequence[Dimension]) -> ProcessCube:
     ('orders.status', 'quarter')
     """
     names = tuple(dimension.name for dimension in dimensions)
-    if not names or len(set(names)) < len(names) or set(names) & set(_STEP):
+    if not names or len(set(names)) < len(names) or {*names} & {*_STEP, *_MEASURES}:
         raise OcelakeError(
             f"A cube cannot have the dimensions {', '.join(names) or '(none)'}.",
-            fix="Name one or more, each once, none called event_id or object_id.",
+            fix=f"Name one or more, each once, none called {', '.join(_STEP)} or {', '.join(_MEASURES)}.",
         )
     steps = ocel.events.select("event_id").join(ocel.event_objects.select(_STEP).unique(), on="event_id", how="left")
     for dimension in dimensions:
