@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -126,6 +127,22 @@ def test_what_the_log_does_not_have_is_a_problem_of_the_rule(rule: dict[str, Any
     result, found = check(SHOP, rule, object_objects=LINKS)
     assert result["problem"].startswith(problem)
     assert (result["candidates"], result["passed"], len(found)) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("condition", "kind"),
+    [({"above": 0}, "number"), ([1, 2], "number"), ({"below": datetime(2024, 1, 1, tzinfo=UTC)}, "time")],
+)
+def test_texts_are_not_compared_to_numbers_or_times(condition: object, kind: str) -> None:
+    # As of a CSV whose columns are all text: "12" is above 0 to a person, and would violate the rule without a word.
+    rule = {"when": "pay", "holds": {"amount": condition}}
+    texts = [(event, "amount", *value("string", "12")) for event in ("e3", "e4")]
+    result, found = check(SHOP, rule, event_attributes=texts)
+    assert result["problem"].startswith(f"No value of 'amount' is a {kind}; there are such as '12', of type string.")
+    assert found.is_empty()
+    prices = [("i1", "amount", instant(0), False, *value("string", "12"))]
+    result, _ = check(SHOP, {"for_each": "item", "holds": {"amount": condition}}, object_attributes=prices)
+    assert result["problem"].startswith(f"No value of 'amount' is a {kind}")
 
 
 def test_tolerance_and_no_candidates() -> None:

@@ -197,6 +197,7 @@ def event_fits(log: Log, events: Places, name: str, condition: Condition) -> Fla
     if found.is_empty() and len(events):
         activities = log.traces.activities.gather(np.unique(log.traces.event_activity[events]))
         raise OcelakeError(f"No event of {_listed(activities)} has an attribute {name!r}.")
+    _check_comparable(name, condition, found)
     fits = np.full(len(events), condition.known is False)
     fits[found["place"].to_numpy()] = found.select(_fits(condition)).to_series().to_numpy()
     return fits
@@ -222,21 +223,17 @@ def objects_fit(log: Log, kind: str, where: Where, objects: Places, limits: Plac
         ids = pl.DataFrame(
             {"object_id": log.traces.object_ids[first:last], "object": np.arange(first, last, dtype=np.int64)}
         )
-        values = (
-            log.tables["ocel.object_attributes"]
-            .filter(pl.col("name") == name)
-            .join(ids, on="object_id")
-            .select(
-                "object",
-                pl.when(pl.col("initial") | pl.col("time").is_null())
-                .then(pl.lit(np.iinfo(np.int64).min))
-                .otherwise(pl.col("time").to_physical())
-                .alias("since"),
-                "ordinal",
-                _fits(condition).alias("fits"),
-            )
-            .sort("object", "since", "ordinal")
-        )
+        histories = log.tables["ocel.object_attributes"].filter(pl.col("name") == name).join(ids, on="object_id")
+        _check_comparable(name, condition, histories)
+        values = histories.select(
+            "object",
+            pl.when(pl.col("initial") | pl.col("time").is_null())
+            .then(pl.lit(np.iinfo(np.int64).min))
+            .otherwise(pl.col("time").to_physical())
+            .alias("since"),
+            "ordinal",
+            _fits(condition).alias("fits"),
+        ).sort("object", "since", "ordinal")
         if values.is_empty() and last > first:
             raise OcelakeError(f"No object of the type {kind!r} has an attribute {name!r}.")
         place = _last_before(values["object"].to_numpy(), values["since"].to_numpy(), objects, limits)
@@ -269,6 +266,24 @@ def object_links(log: Log, qualifier: str | None) -> tuple[Places, Places]:
     for end in ("source", "target"):
         links = links.join(codes.rename({"id": f"{end}_id", "code": end}), on=f"{end}_id", maintain_order="left")
     return links["source"].to_numpy(), links["target"].to_numpy()
+
+
+def _check_comparable(name: str, condition: Condition, values: pl.DataFrame) -> None:
+    """Refuse to compare an attribute without numbers, or times, to such: every value would violate the condition."""
+    bounds = [bound for side, _ in _BOUNDS if (bound := getattr(condition, side)) is not None]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in condition.one_of):
+        bounds.extend(condition.one_of)
+    known = values.drop_nulls("value")
+    if not bounds or known.is_empty():
+        return
+    kind, alike = ("time", "time") if isinstance(bounds[0], datetime) else ("number", "integer or float")
+    comparable = pl.col("value_time").is_not_null() if kind == "time" else _is_number()
+    if known.filter(comparable).is_empty():
+        raise OcelakeError(
+            f"No value of {name!r} is a {kind}; there are such as {known['value'][0]!r}, of type "
+            f"{known['value_type'][0]}.",
+            fix=f"Read the attribute as {alike}, or name the values that are allowed.",
+        )
 
 
 def _fits(condition: Condition) -> pl.Expr:
