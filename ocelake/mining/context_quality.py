@@ -50,6 +50,12 @@ _BATCH: Final = 1 << 18
 _ENTRIES: Final = 1 << 22
 """(event, ancestor) pairs that are spread out at a time."""
 
+_SUMS: Final = 1 << 24
+"""Sums that are held at a time: events times features."""
+
+_WORDS: Final = 1 << 24
+"""Words of ancestor sets that are joined at a time."""
+
 _HASHES: Final = 2
 """64-bit words in the hash of a context."""
 
@@ -290,23 +296,24 @@ class _Choices:
     ----------
     activity : int array, one per event
         Label code.
-    pairs : list of (label code, whether the type may be absent)
+    pairs : list of (label code, whether the type may be absent, column)
         For each (type, label) of the nets.
     labels : int
         Number of label codes: activities of the log and labels of the model.
     state : int array, one per node
         State after the prefix.
-    enabled : uint64 array (states, pairs + 1)
-        1 where the state enables the pair. The last column is 1 where the prefix cannot be replayed.
+    enabled : uint8 array (columns, states)
+        1 where the state enables the pairs of the column: those that the same states enable share one. The last is 1
+        where the prefix cannot be replayed.
     broken : bool array, one per event
         Whether the event has a number of objects that its transition does not allow.
     """
 
     activity: Codes
-    pairs: list[tuple[int, bool]]
+    pairs: list[tuple[int, bool, int]]
     labels: int
     state: _Integers
-    enabled: _Words
+    enabled: npt.NDArray[np.uint8]
     broken: _Flags
 
 
@@ -319,6 +326,12 @@ class _Replay:
         self.markings: list[frozenset[int]] = []
         self.enabled: list[set[str]] = []
         self.next: list[dict[str, int]] = []
+        # Markings recur in many states: what one enables is worked out once, from the places that have tokens.
+        self._enabled: dict[int, list[int]] = {}
+        self._consumers = [
+            [t for t, places in enumerate(packed.inputs) if place in places] for place in range(len(packed.net.places))
+        ]
+        self._free = [t for t, places in enumerate(packed.inputs) if not places]
         self.start = self._state({packed.initial})
 
     def after(self, state: int, label: str) -> int:
@@ -341,8 +354,8 @@ class _Replay:
         open_ = list(markings)
         while open_:
             marking = open_.pop()
-            for transition in packed.silent:
-                if packed.lacking(marking, transition) is None:
+            for transition in self._enabled_in(marking):
+                if packed.net.transitions[transition].label is None:
                     after = marking + packed.change[transition]
                     if after not in markings:
                         markings.add(after)
@@ -357,14 +370,21 @@ class _Replay:
             self._known[key] = len(self.markings)
             self.markings.append(key)
             self.next.append({})
-            self.enabled.append(
-                {
-                    label
-                    for label, transitions in packed.labelled.items()
-                    if any(packed.lacking(marking, transition) is None for transition in transitions for marking in key)
-                }
-            )
+            enabled = {transition for marking in key for transition in self._enabled_in(marking)}
+            labels = (packed.net.transitions[transition].label for transition in enabled)
+            self.enabled.append({label for label in labels if label is not None})
         return self._known[key]
+
+    def _enabled_in(self, marking: int) -> list[int]:
+        found = self._enabled.get(marking)
+        if found is None:
+            packed = self._packed
+            marked = (place for place, tokens in enumerate(packed.unpack(marking)) if tokens)
+            near = {transition for place in marked for transition in self._consumers[place]}
+            found = self._enabled[marking] = [
+                transition for transition in (*self._free, *near) if packed.lacking(marking, transition) is None
+            ]
+        return found
 
 
 def _choices(traces: Traces, ocpn: Ocpn, prefixes: _Prefixes) -> _Choices:
@@ -401,17 +421,21 @@ def _choices(traces: Traces, ocpn: Ocpn, prefixes: _Prefixes) -> _Choices:
             nodes.append((object_type, markings))
             state.append(number(object_type, markings))
 
-    enabled = np.zeros((len(rows), len(columns) + 1), dtype=np.uint64)
-    for row, (object_type, found, dead) in enumerate(rows):
-        enabled[row, -1] = dead
-        for column, (of_type, label) in enumerate(columns):
-            enabled[row, column] = of_type == object_type and label in found
+    enabling: dict[tuple[str, str], list[int]] = {column: [] for column in columns}
+    for row, (object_type, found, _) in enumerate(rows):
+        for label in found:
+            enabling[object_type, label].append(row)
+    numbered = {states: column for column, states in enumerate(dict.fromkeys(map(tuple, enabling.values())))}
+    enabled = np.zeros((len(numbered) + 1, len(rows)), dtype=np.uint8)
+    for column, states in enumerate(numbered):
+        enabled[column, list(states)] = 1
+    enabled[-1] = [dead for _, _, dead in rows]
     cardinality = [ocpn.cardinalities[column] for column in columns]
     return _Choices(
         activity=traces.event_activity,
         pairs=[
-            (labels[label], arc.variable and arc.minimum == 0)
-            for (_, label), arc in zip(columns, cardinality, strict=True)
+            (labels[label], arc.variable and arc.minimum == 0, numbered[tuple(enabling[kind, label])])
+            for (kind, label), arc in zip(columns, cardinality, strict=True)
         ],
         labels=len(labels),
         state=np.array(state, dtype=np.int64),
@@ -532,45 +556,54 @@ def _fronts(graph: _EventGraph, start: int, stop: int) -> Iterator[_Front]:
     width = -(-int((np.arange(start, stop) - graph.first[start:stop]).max(initial=0) + 1) // 64)
     waits = np.diff(graph.source_offsets[start : stop + 1])
     pending = np.diff(graph.target_offsets[start : stop + 1])
+    rows = max(_WORDS // max(width, 1), 1)
     slot = np.full(stop - start, -1)
     known = np.empty((0, width), dtype=np.uint64)
     free = np.empty(0, dtype=np.int64)
     events = start + np.flatnonzero(waits == 0)
     while len(events):
-        entry, size = _ranges(graph.source_offsets, events)
-        sources = graph.sources[entry]
-        ancestors, unknown = np.zeros((2, len(events), width), dtype=np.uint64)
-        base = np.full(len(events), -1)
-        if len(sources):  # in the first front none has any, in the others all have
-            ends = np.cumsum(size)
-            base = sources[ends - 1]
-            of_base = known[slot[base - start]]
-            ancestors = of_base.copy()
-            # Most events have few predecessors: the n-th of all events at once.
-            for nth in range(2, int(size.max()) + 1):
-                some = np.flatnonzero(size >= nth)
-                ancestors[some] |= known[slot[sources[ends[some] - nth] - start]]
-            unknown = ancestors & ~of_base
-        yield _Front(events, ancestors, base, unknown)
-
-        np.subtract.at(pending, sources - start, 1)
-        done = np.unique(sources[pending[sources - start] == 0])
-        free = np.concatenate((free, slot[done - start]))
-        followed = np.flatnonzero(pending[events - start])
+        followed = events[pending[events - start] > 0]
         if len(free) < len(followed):
             more = max(len(followed) - len(free), len(known))
             free = np.concatenate((free, len(known) + np.arange(more)))
             known = np.concatenate((known, np.empty((more, width), dtype=np.uint64)))
-        taken, free = free[: len(followed)], free[len(followed) :]
-        kept = events[followed]
-        slot[kept - start] = taken
-        known[taken] = ancestors[followed]
-        bit = kept - graph.first[kept]
-        known[taken, bit >> 6] |= np.uint64(1) << (bit & 63).astype(np.uint64)
+        slot[followed - start], free = free[: len(followed)], free[len(followed) :]
+        for part in np.split(events, np.arange(rows, len(events), rows)):
+            front = _front(graph, part, known, slot, start)
+            yield front
+            kept = np.flatnonzero(pending[part - start])
+            taken = slot[part[kept] - start]
+            known[taken] = front.ancestors[kept]
+            bit = part[kept] - graph.first[part[kept]]
+            known[taken, bit >> 6] |= np.uint64(1) << (bit & 63).astype(np.uint64)
+
+        sources = graph.sources[_ranges(graph.source_offsets, events)[0]]
+        np.subtract.at(pending, sources - start, 1)
+        done = np.unique(sources[pending[sources - start] == 0])
+        free = np.concatenate((free, slot[done - start]))
 
         targets = graph.targets[_ranges(graph.target_offsets, events)[0]]
         np.subtract.at(waits, targets - start, 1)
         events = np.unique(targets[waits[targets - start] == 0])
+
+
+def _front(graph: _EventGraph, events: _Integers, known: _Words, slot: _Integers, start: int) -> _Front:
+    """Unite what the predecessors of some events know; ``slot`` tells where in ``known`` that is."""
+    width = known.shape[1]
+    entry, size = _ranges(graph.source_offsets, events)
+    sources = graph.sources[entry]
+    if not len(sources):  # in the first front none has any, in the others all have
+        none = np.zeros((len(events), width), dtype=np.uint64)
+        return _Front(events, none, np.full(len(events), -1), none)
+    ends = np.cumsum(size)
+    base = sources[ends - 1]
+    of_base = known[slot[base - start]]
+    ancestors = of_base.copy()
+    # Most events have few predecessors: the n-th of all events at once.
+    for nth in range(2, int(size.max()) + 1):
+        some = np.flatnonzero(size >= nth)
+        ancestors[some] |= known[slot[sources[ends[some] - nth] - start]]
+    return _Front(events, ancestors, base, ancestors & ~of_base)
 
 
 def _ranges(offsets: _Integers, rows: _Integers) -> tuple[_Integers, _Integers]:
@@ -609,43 +642,74 @@ def _contexts(
     hashes = [np.empty((0, _HASHES), dtype=np.uint64)]
     labels = [np.empty((0, -(-choices.labels // 8)), dtype=np.uint8)]
     for start, stop in _batches(graph, limit):
-        gain, initial = _features(prefixes, choices, graph, words, start, stop)
-        gain[choices.broken[graph.event[start:stop]], len(choices.pairs)] += np.uint64(1)
-        sums = np.zeros_like(gain)
-        for front in _fronts(graph, start, stop):
-            row, bit = _members(front.unknown)
-            ancestor = graph.first[front.events[row]] - start + bit
-            sums[front.events - start] = _sum(np.bincount(row, minlength=len(front.events)), ancestor, gain)
-            based = front.base >= 0
-            base = front.base[based] - start
-            sums[front.events[based] - start] += sums[base] + gain[base]
-        sums += initial
-        hashes.append(sums[:, -_HASHES:])
-        labels.append(np.packbits(_enabled(choices, sums), axis=1))
+        sums = _sums(prefixes, graph, np.arange(len(words)), words, None, start, stop)
+        hashes.append(sums)
+        enabled = np.zeros((stop - start, choices.labels), dtype=bool)
+        for pairs in _pair_groups(choices, stop - start):
+            columns = [*dict.fromkeys(column for _, _, column in pairs), -1]  # the last: what cannot be replayed
+            features = np.ascontiguousarray(choices.enabled[columns].T).astype(np.uint64)
+            broken = choices.broken[graph.event[start:stop]]
+            sums = _sums(prefixes, graph, choices.state, features, broken, start, stop)
+            place = {column: position for position, column in enumerate(columns)}
+            _enable(enabled, [(label, absent, place[column]) for label, absent, column in pairs], sums)
+        labels.append(np.packbits(enabled, axis=1))
     return np.concatenate(hashes), np.concatenate(labels)
 
 
-def _features(
-    prefixes: _Prefixes, choices: _Choices, graph: _EventGraph, words: _Words, start: int, stop: int
-) -> tuple[_Words, _Words]:
-    """Give what adds up: what each event changes in all later contexts, and what its new objects add to its own.
+def _pair_groups(choices: _Choices, events: int) -> Iterator[list[tuple[int, bool, int]]]:
+    """Cut the pairs, label by label, into groups of so few columns that their sums fit into memory."""
+    of_label: dict[int, list[tuple[int, bool, int]]] = {}
+    for pair in choices.pairs:
+        of_label.setdefault(pair[0], []).append(pair)
+    group: list[tuple[int, bool, int]] = []
+    columns: set[int] = set()
+    for pairs in of_label.values():
+        more = columns.union(column for _, _, column in pairs)
+        if group and len(more) * events > _SUMS:
+            yield group
+            group, more = [], {column for _, _, column in pairs}
+        group, columns = group + pairs, more
+    if group:
+        yield group
 
-    The columns are those of `_Choices.enabled` and the words of the hash. Sums are modulo 2**64.
+
+def _sums(
+    prefixes: _Prefixes,
+    graph: _EventGraph,
+    of_node: _Integers,
+    features: _Words,
+    broken: _Flags | None,
+    start: int,
+    stop: int,
+) -> _Words:
+    """Sum features over the objects of each event's context, modulo 2**64.
+
+    Parameters
+    ----------
+    of_node : int64 array, one per prefix
+        The row of ``features``.
+    broken : bool array, one per event, optional
+        Events that add one to the last feature of all later contexts.
     """
     steps = graph.steps[graph.step_offsets[start] : graph.step_offsets[stop]]
     size = np.diff(graph.step_offsets[start : stop + 1])
-    before, after = prefixes.before[steps], prefixes.after[steps]
-    first = (prefixes.parent[before] < 0).astype(np.uint64)
-
-    def total(nodes: _Integers, weight: _Words) -> _Words:
-        return np.hstack(
-            (
-                _sum(size, choices.state[nodes], choices.enabled, weight),
-                _sum(size, np.arange(len(nodes)), words[nodes], weight),
-            )
-        )
-
-    return total(after, np.ones_like(first)) - total(before, np.uint64(1) - first), total(before, first)
+    before, after = of_node[prefixes.before[steps]], of_node[prefixes.after[steps]]
+    first = (prefixes.parent[prefixes.before[steps]] < 0).astype(np.uint64)
+    # What each event changes in all later contexts; what its new objects add to its own is added at the end.
+    gain = _sum(size, after, features)
+    gain -= _sum(size, before, features, np.uint64(1) - first)
+    if broken is not None:
+        gain[broken, -1] += np.uint64(1)
+    sums = np.zeros_like(gain)
+    for front in _fronts(graph, start, stop):
+        row, bit = _members(front.unknown)
+        ancestor = graph.first[front.events[row]] - start + bit
+        sums[front.events - start] = _sum(np.bincount(row, minlength=len(front.events)), ancestor, gain)
+        based = front.base >= 0
+        base = front.base[based] - start
+        sums[front.events[based] - start] += sums[base] + gain[base]
+    sums += _sum(size, before, features, first)
+    return sums
 
 
 def _sum(size: _Integers, columns: _Integers, features: _Words, weight: _Words | None = None) -> _Words:
@@ -656,17 +720,23 @@ def _sum(size: _Integers, columns: _Integers, features: _Words, weight: _Words |
     return summed
 
 
-def _enabled(choices: _Choices, sums: _Words) -> _Flags:
-    """Whether the model enables each label: some type's object can, and so can one of each type that must be there."""
-    pairs = len(choices.pairs)
-    alive = sums[:, pairs] == 0
-    enabled = np.zeros((len(sums), choices.labels), dtype=bool)
-    for label in {label for label, _ in choices.pairs}:
-        columns = [column for column, (of_label, _) in enumerate(choices.pairs) if of_label == label]
-        present = sums[:, columns] > 0
-        absent = np.array([choices.pairs[column][1] for column in columns])
-        enabled[:, label] = alive & present.any(axis=1) & (present | absent).all(axis=1)
-    return enabled
+def _enable(enabled: _Flags, pairs: Sequence[tuple[int, bool, int]], sums: _Words) -> None:
+    """Mark the labels that the model enables: some type's object can, and so can one of each type that must be there.
+
+    Parameters
+    ----------
+    enabled : bool array (events, labels)
+        Changed in place, where a label is among the pairs.
+    pairs : sequence of (label code, whether the type may be absent, column of ``sums``)
+    """
+    alive, present = sums[:, -1] == 0, sums > 0
+    of_label: dict[int, list[tuple[bool, int]]] = {}
+    for label, absent, column in pairs:
+        of_label.setdefault(label, []).append((absent, column))
+    for label, types in of_label.items():
+        needed = [column for absent, column in types if not absent]
+        some = present[:, [column for _, column in types]].any(axis=1)
+        enabled[:, label] = alive & some & present[:, needed].all(axis=1)
 
 
 def _words(seed: int, nodes: int) -> _Words:

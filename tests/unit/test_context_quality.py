@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from ocelake.errors import OcelakeError
 from ocelake.mining import context_quality
 from ocelake.mining.context_quality import oc_quality, oc_quality_rows
+from ocelake.mining.firing import PackedNet
 from ocelake.mining.ocpn import discover_ocpn
 from ocelake.mining.petri_nets import AcceptingNet, Cardinality, Marking, Ocpn, Transition
 from ocelake.mining.traces import Traces, encode
@@ -264,7 +266,68 @@ def test_large_executions_are_swept_in_words_and_batches(monkeypatch: pytest.Mon
     assert whole.fitness == 1
     monkeypatch.setattr(context_quality, "_BATCH", 40)
     monkeypatch.setattr(context_quality, "_ENTRIES", 16)
+    monkeypatch.setattr(context_quality, "_WORDS", 8)
+    monkeypatch.setattr(context_quality, "_SUMS", 40)
+    assert dict(swept(traces)) == ancestors
     assert oc_quality(traces, ocpn) == whole
+
+
+def test_many_types_and_activities_take_little_memory() -> None:
+    """Sixty flowers of sixty activities each: 3,600 pairs of type and label, that as many columns would tell apart."""
+    events = {f"e{n:04d}": (f"a{n * 7919 % 60:02d}", n, 0) for n in range(3000)}
+    objects = {f"o{n:02d}": f"t{n:02d}" for n in range(60)}
+    traces = encoded(Log(events, objects, [(event, f"o{n * 31 // 7 % 60:02d}", "") for n, event in enumerate(events)]))
+    free = Cardinality(variable=True, minimum=0, maximum=1)
+    labels = traces.activities.to_list()
+    petals = tuple(Transition(label, label, (0,), (0,)) for label in labels)
+    nets = tuple(AcceptingNet(kind, ("p",), petals, (1,), (1,)) for kind in traces.object_types)
+    ocpn = Ocpn(nets, {(net.object_type, label): free for net in nets for label in labels})
+    tracemalloc.start()
+    quality = oc_quality(traces, ocpn)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert quality.fitness == 1
+    assert peak < 40e6
+
+
+def test_an_event_of_many_objects_does_not_spread_all_their_ancestors_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context_quality, "_WORDS", 1 << 16)
+    objects = {f"o{n:04d}": "order" for n in range(4000)}
+    events = {"e": ("import", 0, 0)} | {f"e{n:04d}": ("pay", 1, 0) for n in range(4000)}
+    relations = [("e", name, "") for name in objects] + [(f"e{name[1:]}", name, "") for name in objects]
+    traces = encoded(Log(events, objects, relations))
+    graph = context_quality._event_graph(traces)
+    fronts = [front.ancestors.size for front in context_quality._fronts(graph, 0, len(events))]
+    assert len(fronts) > 3
+    assert max(fronts) <= 1 << 16
+
+
+def test_many_activities_that_may_be_skipped_are_replayed_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state has a marking for each of what may be skipped; what a marking enables is not sought in every state."""
+    asked = Counter[int]()
+    lacking = PackedNet.lacking
+    monkeypatch.setattr(
+        PackedNet, "lacking", lambda net, marking, step: asked.update([marking]) or lacking(net, marking, step)
+    )
+    net = AcceptingNet(
+        "order",
+        tuple(f"p{n:02d}" for n in range(51)),
+        tuple(
+            Transition(f"{kind}{n:02d}", f"a{n:02d}" if kind else None, (n,), (n + 1,))
+            for n in range(50)
+            for kind in ("", "a")
+        ),
+        (1, *[0] * 50),
+        (*[0] * 50, 1),
+    )
+    log = Log(
+        {f"e{n:02d}": (f"a{n:02d}", n, 0) for n in range(50)},
+        {"o": "order"},
+        [(f"e{n:02d}", "o", "") for n in range(50)],
+    )
+    ocpn = Ocpn((net,), {("order", f"a{n:02d}"): ONE for n in range(50)})
+    assert oc_quality(encoded(log), ocpn).fitness == 1
+    assert max(asked.values()) <= 60
 
 
 def test_a_net_with_too_many_markings_is_refused() -> None:
