@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -197,10 +198,9 @@ def shorten(content: str, width: float, size: float) -> str:
     """
     if text_width(content, size) <= width:
         return content
-    kept = content
-    while kept and text_width(kept + "…", size) > width:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
+    # The width never falls with the letters kept.
+    kept = bisect_right(range(1, len(content) + 1), width, key=lambda end: text_width(content[:end] + "…", size))
+    return content[:kept].rstrip() + "…"
 
 
 def wrap(content: str, width: float, size: float, *, lines: int = 3) -> list[str]:

@@ -6,6 +6,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, pairwise
+from unittest.mock import Mock
 from xml.etree import ElementTree
 
 import polars as pl
@@ -23,6 +24,7 @@ from ocelake.draw import (
     draw_waiting_heat_map,
     explore_page,
     lay_out_ocpn,
+    svg,
 )
 from ocelake.draw.arcs import Arc, arcs_of
 from ocelake.draw.axis import ticks as axis_ticks
@@ -250,6 +252,11 @@ def test_text_is_cut_to_its_width() -> None:
     cut = shorten("a very long name of an activity", 80, 12)
     assert cut.endswith("…")
     assert text_width(cut, 12) <= 80
+    measured = Mock(wraps=text_width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(svg, "text_width", measured)
+        assert shorten("x" * 10_000, 100, 12) == shorten("x" * 100, 100, 12)
+    assert measured.call_count < 50
     lines = wrap("Completion certificate requested by the applicant in writing once more", 120, 13)
     assert len(lines) == 3
     assert all(text_width(line, 13) <= 120 for line in lines)
