@@ -38,6 +38,9 @@ OCPN_TABLES: Final = ("ocpn.models", "ocpn.places", "ocpn.transitions", "ocpn.ar
 """The tables that together are a model."""
 
 _SINGLE_SHARE: Final = 0.8
+_NO_ARROW: Final = str.maketrans({"%": "%25", ">": "%3E"})
+"""Keeps " -> ", which stands between the ends of an arc, out of the ids of places, so that each arc has its own id."""
+
 _ALWAYS_ONE: Final = Cardinality(variable=False, minimum=1, maximum=1)
 
 
@@ -343,13 +346,13 @@ def _check_labels(net: AcceptingNet) -> None:
 
 
 def _place_id(net: AcceptingNet, place: int) -> str:
-    return f"p:{net.object_type}:{quote(net.places[place], safe='')}"
+    return f"p:{net.object_type.translate(_NO_ARROW)}:{quote(net.places[place], safe='')}"
 
 
 def _transition_id(net: AcceptingNet, transition: Transition) -> str:
     if transition.label is not None:
         return f"t:{transition.label}"
-    return f"s:{net.object_type}:{quote(transition.name, safe='')}"
+    return f"s:{net.object_type.translate(_NO_ARROW)}:{quote(transition.name, safe='')}"
 
 
 def _name(element: str) -> str:

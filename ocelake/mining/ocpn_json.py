@@ -110,7 +110,7 @@ def from_json(text: str | bytes) -> Model:
         )
         model = Model(canonical(ocpn), document["version"], document["publication_id"], document["parameters"])
         stored = document["model_id"]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise OcelakeError(f"The text is no model in the format {_FORMAT!r}.", fix="Export the model again.") from error
     if stored != model.model_id:
         raise OcelakeError(

@@ -99,7 +99,7 @@ def from_pnml(text: str | bytes) -> AcceptingNet:
     fix = "Give a PNML file with one net."
     try:
         root = ET.fromstring(text)  # noqa: S314  # expat refuses entities that multiply
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError) as error:  # an encoding that nobody knows is a LookupError
         raise OcelakeError(f"The text is no PNML: {error}.", fix=fix) from error
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]

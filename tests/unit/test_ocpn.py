@@ -306,3 +306,25 @@ def test_a_net_of_the_most_frequent_variants_holds_the_share_asked_for() -> None
     assert labels(0.61) == [{"pick"}, {"place", "check", "pay"}]
     assert labels(0.91) == labels(1.0) == [{"pick"}, {"place", "check", "scan", "pay"}]
     assert discover_ocpn(traces, coverage=0.91) == discover_ocpn(traces)
+
+
+def test_each_arc_has_its_own_id_whatever_types_and_activities_are_called() -> None:
+    """Of the type "o" an arc from its source to "source -> t:y"; of the other one from its source to "y"."""
+    nets = [
+        net_of_tree(discover_tree(VariantLog.of([[label]])), kind)
+        for kind, label in (("o", "source -> t:y"), ("o:source -> t", "y"), ("100%", "y"))
+    ]
+    one = Cardinality(variable=False, minimum=1, maximum=1)
+    labels = {(net.object_type, step.label): one for net in nets for step in net.transitions if step.label is not None}
+    ocpn = Ocpn(tuple(nets), labels)
+    tables = ocpn_tables(ocpn, version=1, publication_id="p", parameters={})
+    assert tables["ocpn.arcs"].select(pl.concat_str("source_id", pl.lit(" -> "), "target_id")).is_unique().all()
+    assert ocpn_of_tables(tables) == canonical(ocpn)
+
+
+@pytest.mark.parametrize(
+    ("read", "text"), [(from_pnml, b'<?xml version="1.0" encoding="x"?><pnml/>'), (from_json, "[" * 10**5)]
+)
+def test_what_cannot_be_decoded_is_refused(read: Any, text: str | bytes) -> None:
+    with pytest.raises(OcelakeError, match="The text is no"):
+        read(text)
