@@ -79,7 +79,8 @@ class CostModel(FileSettings):
         What an hour of an event is: its working time, which is known where the log has start times or a lifecycle, or
         the time since the last event before it that shares an object.
     bearers : tuple of str
-        Object types that bear the costs of their events; all types where none is named.
+        Object types that bear the costs of their events; where none is named, those that executions are made of
+        (`MiningSettings.execution_types`), else all.
     minimum_share : float
         A variant that this share of a type's objects, or more, go through can be the best one that others are held to.
 

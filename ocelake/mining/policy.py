@@ -85,6 +85,9 @@ def _costs(
         return {}
     attributes = tables["ocel.event_attributes"]
     variants = find_variants(traces)
+    if not costs.bearers:
+        # A product bears nothing that anyone could save by it.
+        costs = costs.model_copy(update={"bearers": mining.execution_types})
     return cost_tables(
         traces,
         variants,
