@@ -177,3 +177,19 @@ def test_a_long_log_of_many_activities_is_no_matter() -> None:
     tree = discover_tree(VariantLog.of([labels, labels[::2]]))
     assert tree.operator is Operator.SEQUENCE
     assert len(tree.children) == 150
+
+
+def test_choices_may_be_nested_however_deep() -> None:
+    # After each step the process goes on, or ends with an activity that nothing else leads to.
+    traces = [[*(f"step {n}" for n in range(exit)), f"exit {exit}"] for exit in range(250)]
+    tree = discover_tree(VariantLog.of(traces))
+    assert str(tree).count("->( 'step ") == str(tree).count("X( ") == 249
+    tree = leaf("a")
+    for n in range(3000):
+        choice = ProcessTree(Operator.XOR, (tree, leaf(f"exit {n}")))
+        tree = ProcessTree(Operator.SEQUENCE, (leaf(f"step {n}"), choice))
+    tree = fold(tree)
+    assert str(tree).count("X( ") == 3000
+    net = net_of_tree(tree, "order")
+    assert len(net.transitions) == 6001
+    assert len(net.places) == 3002

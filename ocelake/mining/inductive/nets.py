@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import TypeAlias
 
 from ocelake.mining.inductive.trees import TAU, Operator, ProcessTree
 from ocelake.mining.petri_nets import AcceptingNet, Transition, canonical_net
@@ -11,6 +13,9 @@ from ocelake.mining.petri_nets import AcceptingNet, Transition, canonical_net
 __all__ = ["net_of_tree"]
 
 _SOURCE, _SINK = 0, 1
+
+_Fragment: TypeAlias = tuple[ProcessTree, int, int]
+"""A tree to be added, and the places that it stands between."""
 
 
 def net_of_tree(tree: ProcessTree, object_type: str) -> AcceptingNet:
@@ -81,31 +86,42 @@ class _Draft:
 
     def add(self, tree: ProcessTree, begin: int, end: int) -> None:
         """Add the fragment of a tree between two places."""
+        # One generator for each tree from the root down to what is added now, where recursion would hit its limit.
+        within = [self.fragments(tree, begin, end)]
+        while within:
+            part = next(within[-1], None)
+            if part is None:
+                within.pop()
+            else:
+                within.append(self.fragments(*part))
+
+    def fragments(self, tree: ProcessTree, begin: int, end: int) -> Iterator[_Fragment]:
+        """Add what a tree itself has, and give its children at the moment that each is to be added."""
         if tree.operator is None:
             self.transition(tree.label, {begin}, {end})
         elif tree.operator is Operator.XOR:
             for child in tree.children:
-                self.add(child, begin, end)
+                yield child, begin, end
         elif tree.operator is Operator.SEQUENCE:
             for child in tree.children[:-1]:
                 between = self.place()
-                self.add(child, begin, between)
+                yield child, begin, between
                 begin = between
-            self.add(tree.children[-1], begin, end)
+            yield tree.children[-1], begin, end
         elif tree.operator is Operator.PARALLEL:
             ends = [(self.place(), self.place()) for _ in tree.children]
             self.transition(None, {begin}, {first for first, _ in ends})
             self.transition(None, {last for _, last in ends}, {end})
             for child, (first, last) in zip(tree.children, ends, strict=True):
-                self.add(child, first, last)
+                yield child, first, last
         else:
             body, back = tree.children
             head, decision, tail = self.place(), self.place(), self.place()
             self.transition(None, {begin}, {head})
-            self.add(body, head, decision)
-            self.add(back, decision, tail)
+            yield body, head, decision
+            yield back, decision, tail
             self.transition(None, {tail}, {head})
-            self.add(TAU, decision, end)
+            yield TAU, decision, end
 
     def reduce(self) -> None:
         """Merge silent transitions with their only predecessor or, where there is none, their only successor."""

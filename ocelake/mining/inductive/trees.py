@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
 __all__ = ["TAU", "Operator", "ProcessTree", "fold", "leaf"]
+
+_T = TypeVar("_T")
 
 
 class Operator(Enum):
@@ -43,9 +46,7 @@ class ProcessTree:
     label: str | None = None
 
     def __str__(self) -> str:
-        if self.operator is None:
-            return "tau" if self.label is None else f"'{self.label}'"
-        return f"{self.operator.value}( {', '.join(map(str, self.children))} )"
+        return _bottom_up(self, _written)
 
 
 TAU: Final = ProcessTree()
@@ -81,32 +82,63 @@ def fold(tree: ProcessTree) -> ProcessTree:
     >>> str(fold(ProcessTree(Operator.XOR, (TAU, ProcessTree(Operator.SEQUENCE, (TAU, inner))))))
     "X( tau, 'pay' )"
     """
-    return _weighed(tree)[1]
+    return _bottom_up(tree, _folded).tree
 
 
-def _weighed(tree: ProcessTree) -> tuple[int, ProcessTree]:
-    """Give the folded tree, and the sum of the digests of its labels."""
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """A folded tree, the sum of the digests of its labels, and its children likewise."""
+
+    tree: ProcessTree
+    weight: int
+    children: Sequence[_Folded] = ()
+
+
+_SILENT: Final = _Folded(TAU, 0)
+
+
+def _folded(tree: ProcessTree, children: list[_Folded]) -> _Folded:
+    """Fold a tree whose children are folded."""
     if tree.operator is None:
-        return (0 if tree.label is None else _digest(tree.label)), tree
-    children: list[tuple[int, ProcessTree]] = []
-    for weight, child in map(_weighed, tree.children):
-        if child.operator is tree.operator and child.operator is not Operator.LOOP:
-            # Folded itself, it is weighed again at a leaf's or a grandchild's cost only.
-            children.extend(map(_weighed, child.children))
-        else:
-            children.append((weight, child))
-    total = sum(weight for weight, _ in children)
+        return _SILENT if tree.label is None else _Folded(tree, _digest(tree.label))
     if tree.operator is not Operator.LOOP:
-        silent = any(child == TAU for _, child in children)
-        children = [found for found in children if found[1] != TAU]
-        if tree.operator is Operator.XOR and silent:
-            children.insert(0, (0, TAU))
+        joined = [child.children if child.tree.operator is tree.operator else [child] for child in children]
+        found = [child for group in joined for child in group]
+        children = [child for child in found if child.tree != TAU]
+        if tree.operator is Operator.XOR and len(children) < len(found):
+            children.insert(0, _SILENT)
         if tree.operator is not Operator.SEQUENCE:
-            children.sort(key=lambda found: found[0])
-    kept = tuple(child for _, child in children)
-    if all(child == TAU for child in kept):
-        return 0, TAU
-    return total, kept[0] if len(kept) == 1 else ProcessTree(tree.operator, kept)
+            children.sort(key=lambda child: child.weight)
+    if all(child.tree == TAU for child in children):
+        return _SILENT
+    if len(children) == 1:
+        return children[0]
+    kept = ProcessTree(tree.operator, tuple(child.tree for child in children))
+    return _Folded(kept, sum(child.weight for child in children), children)
+
+
+def _written(tree: ProcessTree, children: list[str]) -> str:
+    if tree.operator is None:
+        return "tau" if tree.label is None else f"'{tree.label}'"
+    return f"{tree.operator.value}( {', '.join(children)} )"
+
+
+def _bottom_up(tree: ProcessTree, give: Callable[[ProcessTree, list[_T]], _T]) -> _T:
+    """Give a tree's value from those of its children.
+
+    Not by recursion: trees are as deep as choices are nested in a process, and Python's stack is not.
+    """
+    todo, nodes = [tree], []
+    while todo:
+        node = todo.pop()
+        nodes.append(node)
+        todo.extend(node.children)
+    # Each node was met before its children, and the last of those first.
+    values: list[_T] = []
+    for node in reversed(nodes):
+        first = len(values) - len(node.children)
+        values[first:] = [give(node, values[first:])]
+    return values[0]
 
 
 def _digest(label: str) -> int:
