@@ -9,7 +9,7 @@ from typing import Final
 from ocelake.draw.layout import Point
 from ocelake.draw.svg import MUTED, PAPER, Style, attributes, document, text, text_width, wrap, xml_text
 
-__all__ = ["curve_line", "graph_page", "sample_line"]
+__all__ = ["curve_line", "graph_page", "note_page", "sample_line"]
 
 _MARGIN: Final = 20
 _NARROWEST: Final = 640
@@ -113,3 +113,15 @@ def graph_page(
     place = attributes(transform=f"translate({(width - size[0]) / 2:.1f} {y:.1f})")
     parts.append("\n".join([f"<g {place}>", *graph, "</g>"]))
     return document(width, y + size[1] + _MARGIN, parts, title=title)
+
+
+def note_page(title: str, described: str, note: str) -> str:
+    """Put a note where the graph would be.
+
+    Examples
+    --------
+    >>> "Too large." in note_page("Graph", "9,999 edges.", "Too large.")
+    True
+    """
+    size = (text_width(note, 14), 40.0)
+    return graph_page(title, described, [], size, [text(0, 24, note, size=14, font_weight="bold")])

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-__all__ = ["Box", "Layout", "Line", "Point", "lay_out"]
+__all__ = ["MOST_LINES", "Box", "Layout", "Line", "Point", "lay_out"]
 
 Point: TypeAlias = tuple[float, float]
+
+MOST_LINES: Final = 600
+"""Lines that a picture may have: laid out within about five seconds, where some thousands take Graphviz minutes."""
 
 _INCH: Final = 72
 """Graphviz takes sizes in inches and gives places in points; a point is one unit of ours."""

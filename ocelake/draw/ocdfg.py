@@ -15,8 +15,8 @@ from typing import Final
 import polars as pl
 
 from ocelake.draw.arcs import Arc, arcs_of
-from ocelake.draw.graph import curve_line, graph_page
-from ocelake.draw.layout import Box, Line, Point, lay_out
+from ocelake.draw.graph import curve_line, graph_page, note_page
+from ocelake.draw.layout import MOST_LINES, Box, Line, Point, lay_out
 from ocelake.draw.order import process_order
 from ocelake.draw.svg import (
     MUTED,
@@ -38,6 +38,8 @@ __all__ = ["draw_ocdfg", "is_readable"]
 _READABLE: Final = 75
 _PER_ACTIVITY: Final = 2.5
 """Arcs that a picture holds before it is a tangle: so many, or so many for each activity, if that is more."""
+
+_TOO_LARGE: Final = "Too large to be drawn: choose object types (--type) or a lower share (--coverage)."
 
 _COVERAGES: Final = (1.0, 0.98, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 _LARGE: Final = 13
@@ -68,7 +70,8 @@ def draw_ocdfg(
     Returns
     -------
     str
-        An SVG document; the same for the same frames.
+        An SVG document; the same for the same frames. Of more than 600 lines, which would take too long to lay out, it
+        says so instead.
 
     Raises
     ------
@@ -108,6 +111,8 @@ def draw_ocdfg(
         kept[0].filter(pl.col("object_type").is_null()).select("activity", "events").sort("activity").iter_rows()
     )
     every = nodes.filter(pl.col("object_type").is_null())["activity"].n_unique()
+    if sum(arc.source != arc.target for arc in shown) > MOST_LINES:
+        return note_page(_TITLE, _described(arcs, shown, (len(events), every)), _TOO_LARGE)
     styles = line_styles(sorted({arc.object_type for arc in arcs}))
     size, graph = _picture(events, shown, styles)
     return _page(size, graph, arcs, shown, styles, (len(events), every))
@@ -143,7 +148,8 @@ def is_readable(nodes: pl.DataFrame, edges: pl.DataFrame) -> bool:
     >>> is_readable(nodes, pl.DataFrame(schema=edges))
     True
     """
-    return len(arcs_of(nodes, edges)) <= max(_READABLE, _PER_ACTIVITY * nodes["activity"].n_unique())
+    arcs = len(arcs_of(nodes, edges))
+    return arcs <= min(MOST_LINES, max(_READABLE, _PER_ACTIVITY * nodes["activity"].n_unique()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from typing import Final
 
 import polars as pl
 
-from ocelake.draw.graph import curve_line, graph_page, sample_line
-from ocelake.draw.layout import Box, Line, Point, lay_out
+from ocelake.draw.graph import curve_line, graph_page, note_page, sample_line
+from ocelake.draw.layout import MOST_LINES, Box, Line, Point, lay_out
 from ocelake.draw.svg import (
     INK,
     MUTED,
@@ -47,6 +47,8 @@ _READABLE: Final = 100
 _TANGLED: Final = 1.5
 """Lines, and lines for each place and transition, from which on a glued net is a tangle."""
 
+_TOO_LARGE: Final = "Too large to be drawn: choose object types (--type) or the most frequent variants (--coverage)."
+
 _ROWS: Final = 12
 _GAP: Final = 4.0
 _LARGE: Final = 13
@@ -67,7 +69,8 @@ def lay_out_ocpn(
     Returns
     -------
     DataFrame
-        As `ocpn.layout`, sorted; the same for the same rows in any order.
+        As `ocpn.layout`, sorted; the same for the same rows in any order. Empty for a net of more than 600 arcs (those
+        of a frame counted once), which would take too long.
 
     Raises
     ------
@@ -91,15 +94,18 @@ def lay_out_ocpn(
         raise OcelakeError(f"A picture shows one model, not {len(models)}.", fix="Filter the frames by model_id.")
     kinds, marked = _kinds(places), _marked(markings)
     activities = dict(transitions.select("transition_id", "activity").sort("transition_id").iter_rows())
+    spec = TABLES["ocpn.layout"]
+    schema = {name: dtype for name, dtype in spec.schema.items() if name != "log_id"}
     frames = _frames(transitions, arcs)
+    frame_of = _frame_of(frames)
+    lines = _lines_between(arcs, frame_of)
+    if len(lines) > MOST_LINES:
+        return pl.DataFrame(schema=schema)
     grids = {frame: _Grid.of([_box(activities[name] or "") for name in names]) for frame, names in frames.items()}
-    frame_of = {name: frame for frame, names in frames.items() for name in names}
     boxes = {place: _place_box(kinds[place], named=place in marked) for place in sorted(kinds)}
     boxes |= {name: _BAR if label is None else _box(label) for name, label in activities.items()}
     outer = {key: box for key, box in boxes.items() if key not in frame_of}
     outer |= {frame: grid.box for frame, grid in grids.items()}
-    pairs = sorted(arcs.select("source_id", "target_id").iter_rows())
-    lines = {(frame_of.get(source, source), frame_of.get(target, target)) for source, target in pairs}
     beginnings = sorted(place for place, marks in marked.items() if "initial" in marks)
     order = _breadth_first(outer, sorted(lines), beginnings)
     # Graphviz breaks cycles from the nodes that it meets first: with these in the order of the flow, back leads back.
@@ -115,12 +121,10 @@ def lay_out_ocpn(
         cell = box if framed is None else grids[framed].cell
         size = (2 * _RADIUS, 2 * _RADIUS) if key in kinds else (cell.width, cell.height)
         rows.append((key, "place" if key in kinds else "transition", *centres[key], *size, None))
-    for source, target in pairs:
+    for source, target in sorted(arcs.select("source_id", "target_id").iter_rows()):
         curve, tip, (x, y) = drawn[frame_of.get(source, source), frame_of.get(target, target)]
         path = [number for point in (*curve, tip) for number in point]
         rows.append((f"{source} -> {target}", "arc", x, y, None, None, path))
-    spec = TABLES["ocpn.layout"]
-    schema = {name: dtype for name, dtype in spec.schema.items() if name != "log_id"}
     return pl.DataFrame([(models[0], *row) for row in rows], schema=schema, orient="row").sort(spec.sort)
 
 
@@ -165,6 +169,16 @@ def _frames(transitions: pl.DataFrame, arcs: pl.DataFrame) -> dict[str, list[str
     return {f"frame of {names[0]}": names for key, names in alike.items() if key and len(names) >= _STACKED}
 
 
+def _frame_of(frames: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    return {name: frame for frame, names in frames.items() for name in names}
+
+
+def _lines_between(arcs: pl.DataFrame, frame_of: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Give what is to be connected: the arcs of a frame share their line."""
+    pairs = arcs.select("source_id", "target_id").iter_rows()
+    return {(frame_of.get(source, source), frame_of.get(target, target)) for source, target in pairs}
+
+
 def draw_ocpn(
     places: pl.DataFrame,
     transitions: pl.DataFrame,
@@ -183,6 +197,7 @@ def draw_ocpn(
         As `ocpn.places`, `ocpn.transitions`, `ocpn.arcs` and `ocpn.markings`, of one model.
     layout : DataFrame, optional
         As `ocpn.layout` of that model; by default made here, as wherever some types alone are drawn, or types apart.
+        Where there is none, as the net is too large (see `lay_out_ocpn`), the picture says so instead.
     object_types : collection of str, optional
         Draw the net of these types alone: their places and arcs, and the transitions that these touch. By default all.
     apart : bool, optional
@@ -226,9 +241,12 @@ def draw_ocpn(
         apart = _is_tangled(places, transitions, arcs)
     if apart:
         transitions, arcs = _taken_apart(transitions, arcs)
-        described += " The types are drawn apart: an activity stands in the net of each of its types."
     if layout is None or apart:
         layout = lay_out_ocpn(places, transitions, arcs, markings)
+    if layout.is_empty() and not places.is_empty():
+        return note_page(_TITLE, described, _TOO_LARGE)
+    if apart:
+        described += " The types are drawn apart: an activity stands in the net of each of its types."
     size, graph = _picture(places, transitions, arcs, markings, layout, styles, through)
     drawn = places["object_type"].unique().sort().to_list()
     legend = [(kind, styles[kind]) for kind in drawn]
@@ -264,9 +282,8 @@ def _restricted(
 
 
 def _is_tangled(places: pl.DataFrame, transitions: pl.DataFrame, arcs: pl.DataFrame) -> bool:
-    frame_of = {name: frame for frame, names in _frames(transitions, arcs).items() for name in names}
-    pairs = arcs.select("source_id", "target_id").iter_rows()
-    lines = {(frame_of.get(source, source), frame_of.get(target, target)) for source, target in pairs}
+    frame_of = _frame_of(_frames(transitions, arcs))
+    lines = _lines_between(arcs, frame_of)
     nodes = len(places) + len(transitions) - len(frame_of) + len(set(frame_of.values()))
     return len(lines) > _READABLE and len(lines) > _TANGLED * nodes
 

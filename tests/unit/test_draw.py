@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, permutations
 from unittest.mock import Mock
 from xml.etree import ElementTree
 
@@ -370,6 +370,63 @@ def test_sixty_activities_of_eight_types_are_taken_apart() -> None:
     width, height = re.search(r'width="([\d.]+)" height="([\d.]+)"', picture).groups()  # type: ignore[union-attr]
     assert float(width) < 6000
     assert float(height) < 3000
+
+
+def chains(kinds: int, activities: int) -> tuple[pl.DataFrame, ...]:
+    """Give a net in which objects of every type go through all activities (a prime number), in many orders."""
+    steps = [
+        (f"type {n}", place, place * (n % (activities - 1) + 1) % activities)
+        for n in range(kinds)
+        for place in range(activities)
+    ]
+    places = [(f"p:type {n}:{place}", f"type {n}") for n in range(kinds) for place in range(activities + 1)]
+    arcs = [(f"p:{kind}:{place}", f"t:{activity}", kind) for kind, place, activity in steps]
+    arcs += [(f"t:{activity}", f"p:{kind}:{place + 1}", kind) for kind, place, activity in steps]
+    markings = [("initial", f"p:type {n}:0") for n in range(kinds)]
+    markings += [("final", f"p:type {n}:{activities}") for n in range(kinds)]
+    model = pl.lit("m").alias("model_id")
+    named = [(f"t:{place}", f"activity {place}") for place in range(activities)]
+    return (
+        pl.DataFrame(places, schema=["place_id", "object_type"], orient="row").with_columns(model),
+        pl.DataFrame(named, schema=["transition_id", "activity"], orient="row").with_columns(model),
+        pl.DataFrame(arcs, schema=["source_id", "target_id", "object_type"], orient="row").with_columns(
+            model, variable=pl.lit(False), minimum=pl.lit(1), maximum=pl.lit(1)
+        ),
+        pl.DataFrame(markings, schema=["marking", "place_id"], orient="row").with_columns(model),
+    )
+
+
+@pytest.mark.timeout(20)
+def test_a_petri_net_that_is_too_large_is_not_laid_out_and_its_picture_says_so() -> None:
+    frames = chains(300, 47)
+    layout = lay_out_ocpn(*frames)
+    assert layout.is_empty()
+    assert layout.schema == lay_out_ocpn(*chains(1, 2)).schema
+    for picture in (draw_ocpn(*frames, layout), draw_ocpn(*frames, layout, apart=False)):
+        assert "Too large to be drawn" in " ".join(words(picture))
+        assert "300 object types, 47 activities: 14400 places" in " ".join(words(picture))
+        assert len(picture) < 10_000
+    picture = draw_ocpn(*frames, layout, object_types=["type 7"])
+    assert not any("Too large" in word for word in words(picture))
+    assert {"activity 0", "activity 46", "type 7"} <= set(words(picture))
+
+
+@pytest.mark.timeout(20)
+def test_an_ocdfg_that_is_too_large_says_so_or_shows_less() -> None:
+    names = [f"activity {n}" for n in range(60)]
+    ways = [(kind, *pair) for kind in ("item", "order") for pair in permutations(names, 2)]
+    edges = pl.DataFrame(ways, ["object_type", "source", "target"], orient="row").with_columns(
+        total_objects=pl.int_range(1, pl.len() + 1), duration_mean=pl.lit(1.0)
+    )
+    nodes = pl.DataFrame(
+        {"object_type": [kind for kind in (None, "item", "order") for _ in names], "activity": names * 3}
+    ).with_columns(
+        events=pl.lit(9), **{side: pl.col("object_type").str.len_chars() for side in ("start_objects", "end_objects")}
+    )
+    picture = draw_ocdfg(nodes, edges, coverage=1.0)
+    assert "Too large to be drawn" in " ".join(words(picture))
+    assert "60 activities, 7080 edges" in " ".join(words(picture))
+    assert not any("Too large" in word for word in words(draw_ocdfg(nodes, edges, coverage=0.01)))
 
 
 def test_variable_arcs_are_double_and_tell_their_numbers() -> None:
