@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import polars as pl
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+import ocelake.mining.explore.meetings as meetings
 import ocelake.mining.explore.object_graphs as graphs
 from ocelake.errors import OcelakeError
 from ocelake.mining import encode
 from ocelake.mining.explore import (
     OBJECT_GRAPHS,
+    TEMPORAL_RELATIONS,
     ObjectGraph,
     event_type_graph,
     object_edges,
@@ -30,6 +33,18 @@ from ocelake.ocel.generate import generate
 from ocelake.tables import TABLES
 from tests.unit import reference_explore as reference
 from tests.unit.reference_explore import Rich, rich_logs
+
+OF_PAIRS = {
+    "gold.type_graph": ["object_pairs"],
+    "gold.type_relations": [
+        "temporal_relation",
+        "log_cardinality",
+        "objects_one",
+        "objects_many",
+        *TEMPORAL_RELATIONS.values(),
+    ],
+}
+"""What is null where pairs are left out."""
 
 
 def traces_of(log: Ocel) -> Traces:
@@ -109,12 +124,67 @@ def test_the_stored_tables_are_as_declared_and_count_what_is_there(rich: Rich) -
     pairs = {(a, b) for a, b, _ in rich.o2o}
     o2o = reference.type_pairs(rich.log, pairs, undirected=False)
     expected |= {("o2o", *types): count for types, count in o2o.items()}
-    assert {tuple(row): count for *row, count in tables["gold.type_graph"].iter_rows()} == expected
+    assert {tuple(row): count for *row, count in tables["gold.type_graph"].drop("note").iter_rows()} == expected
 
     shuffled = replace(log, **{i.removeprefix("ocel."): f.reverse() for i, f in log.frames()})
     again = relation_tables(traces_of(shuffled), dict(shuffled.frames()))
     for identifier, frame in tables.items():
         assert_frame_equal(frame, again[identifier])
+
+
+def one_event(items: int, orders: int = 2) -> dict[str, pl.DataFrame]:
+    """Give a log of one event that all objects have, and an O2O relation that says no more."""
+    names = [*(f"i{n}" for n in range(items)), *(f"o{n}" for n in range(orders))]
+    kinds = pl.Series(["item"] * items + ["order"] * orders)
+    relations = pl.DataFrame({"object_id": names}).with_columns(
+        object_type=kinds, event_id=pl.lit("e"), activity=pl.lit("import"), time=datetime(2024, 1, 1), sequence=0
+    )
+    return {
+        "ocel.event_objects": relations,
+        "ocel.object_objects": pl.DataFrame({"source_id": ["o0"], "target_id": ["i0"]}),
+    }
+
+
+def test_an_event_with_very_many_objects_is_counted_exactly() -> None:
+    tables = one_event(60_000)
+    found = relation_tables(encode(tables["ocel.event_objects"]), tables)
+    graph = found["gold.type_graph"].filter(relation="interaction")
+    assert graph.drop("relation").rows() == [
+        ("item", "item", 60_000 * 59_999 // 2, None),
+        ("item", "order", 120_000, None),
+        ("order", "order", 1, None),
+    ]
+    model = found["gold.type_relations"].select("source_type", "objects_one", "objects_many", "dependent", "pairs")
+    assert model.rows() == [("item", 0, 60_000, 120_000, 120_000), ("order", 0, 2, 120_000, 120_000)]
+
+
+def test_too_many_pairs_are_left_out_and_noted() -> None:
+    # Each item has an event of its own as well: none is like another.
+    tables = one_event(21_000)
+    alone = tables["ocel.event_objects"].filter(object_type="item").with_columns(event_id="object_id", sequence=1)
+    traces = encode(pl.concat([tables["ocel.event_objects"], alone.select(tables["ocel.event_objects"].columns)]))
+    found = relation_tables(traces, tables)
+    graph = found["gold.type_graph"].filter(relation="interaction")
+    assert graph["object_pairs"].to_list() == [None, 42_000, 1]
+    assert "220,489,500 pairs" in graph["note"][0]
+    assert found["gold.type_relations"]["objects_many"].to_list() == [21_000, 2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(rich_logs(), st.integers(0, 20))
+def test_what_is_within_the_limit_is_counted_as_without_one(rich: Rich, limit: int) -> None:
+    log = rich.ocel()
+    whole = relation_tables(traces_of(log), dict(log.frames()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meetings, "_LIMIT", limit)
+        looked_at = meetings.meetings(traces_of(log))
+        limited = relation_tables(traces_of(log), dict(log.frames()))
+    assert int(looked_at.meetings[looked_at.counted].sum()) <= limit
+    for identifier, frame in limited.items():
+        assert all(found.passed for found in audit_table(TABLES[identifier], frame)), identifier
+        assert frame.height == whole[identifier].height
+        counted = pl.when(frame["note"].is_null()).then(pl.col(OF_PAIRS[identifier])).name.keep()
+        assert_frame_equal(frame.drop("note"), whole[identifier].with_columns(counted).drop("note"))
 
 
 @settings(max_examples=40, deadline=None)

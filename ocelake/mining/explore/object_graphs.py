@@ -28,7 +28,16 @@ from scipy.sparse import csr_array
 from ocelake.errors import OcelakeError
 from ocelake.mining.traces import Traces
 
-__all__ = ["OBJECT_GRAPHS", "ObjectGraph", "distinct", "object_edges", "object_graph", "undirected"]
+__all__ = [
+    "OBJECT_GRAPHS",
+    "ObjectGraph",
+    "distinct",
+    "interactions",
+    "object_edges",
+    "object_graph",
+    "ranges",
+    "undirected",
+]
 
 ObjectGraph: TypeAlias = Literal["interaction", "descendants", "inheritance", "cobirth", "codeath"]
 """A kind of object graph."""
@@ -144,10 +153,11 @@ def object_edges(traces: Traces, kind: ObjectGraph) -> Iterator[tuple[_Int64s, _
     >>> sum(len(source) for source, _ in object_edges(traces, "interaction"))
     634
     """
-    members = _Members(traces)
     if kind == "interaction":
-        yield from _interactions(traces, members)
+        types = len(traces.object_types)
+        yield from interactions(traces, np.ones((types, types), dtype=bool))
         return
+    members = _Members(traces)
     objects = np.flatnonzero(traces.lengths)
     first, last = np.full((2, len(traces.object_ids)), -1, dtype=np.int64)
     first[objects] = traces.step_event[traces.offsets[objects]]
@@ -156,7 +166,7 @@ def object_edges(traces: Traces, kind: ObjectGraph) -> Iterator[tuple[_Int64s, _
     counts = members.counts[at[objects]]
     for part in _parts(counts):
         target = np.repeat(objects[part], counts[part])
-        source = members.objects[_ranges(members.offsets[at[objects[part]]], counts[part])].astype(np.int64)
+        source = members.objects[ranges(members.offsets[at[objects[part]]], counts[part])].astype(np.int64)
         event = at[target]
         match kind:
             case "descendants":
@@ -185,13 +195,59 @@ class _Members:
         self.place[by_event.data] = steps
 
 
-def _interactions(traces: Traces, members: _Members) -> Iterator[tuple[_Int64s, _Int64s]]:
-    after = members.offsets[traces.step_event.astype(np.int64) + 1] - members.place - 1
-    pairs = np.concatenate(([0], np.cumsum(after)))[traces.offsets]
+def interactions(traces: Traces, between: npt.NDArray[np.bool_]) -> Iterator[tuple[_Int64s, _Int64s]]:
+    """Give the edges of the interaction graph between objects of some types, a part at a time.
+
+    Parameters
+    ----------
+    traces : Traces
+    between : bool array, types by types
+        Whether edges from the first type to the second are given; what is below the diagonal does not matter.
+
+    Yields
+    ------
+    source, target : int64 arrays
+        As of `object_edges`; those of a part are sorted.
+
+    Examples
+    --------
+    >>> from ocelake.mining import encode
+    >>> from ocelake.ocel.generate import generate
+    >>> log = generate(100, seed=1)
+    >>> traces = encode(log.event_objects, log.objects, log.events)
+    >>> types = len(traces.object_types)
+    >>> sum(len(source) for source, _ in interactions(traces, ~np.eye(types, dtype=bool)))
+    539
+    """
+    members = _Members(traces)
+    types = len(traces.object_types)
+    step_event = traces.step_event.astype(np.int64)
+    if between[np.triu_indices(types)].all():
+        after = members.place + 1
+        yield from _meeting(traces, members, 0, after, members.offsets[step_event + 1] - after)
+        return
+    member_type = traces.object_type[members.objects]
+    blocks = np.repeat(np.arange(len(members.counts)), members.counts) * types + member_type
+    ends = np.searchsorted(traces.object_type, np.arange(types + 1))
+    for source, target in zip(*np.nonzero(np.triu(between)), strict=True):
+        steps = slice(*traces.offsets[ends[source : source + 2]])
+        block = step_event[steps] * types + target
+        start = members.place[steps] + 1 if source == target else np.searchsorted(blocks, block)
+        stop = np.searchsorted(blocks, block, side="right")
+        yield from _meeting(traces, members, ends[source], start, stop - start)
+
+
+def _meeting(
+    traces: Traces, members: _Members, first: int, starts: _Int64s, counts: _Int64s
+) -> Iterator[tuple[_Int64s, _Int64s]]:
+    """Pair objects, from the first on, with a range of members at each of their steps."""
+    begin = traces.offsets[first]
+    offsets = traces.offsets[first : np.searchsorted(traces.offsets, begin + len(counts), side="right")] - begin
+    pairs = np.concatenate(([0], np.cumsum(counts)))[offsets]
     for part in _parts(np.diff(pairs)):
-        steps = slice(traces.offsets[part.start], traces.offsets[part.stop])
-        source = np.repeat(traces.step_object[steps].astype(np.int64), after[steps])
-        target = members.objects[_ranges(members.place[steps] + 1, after[steps])]
+        steps = slice(offsets[part.start], offsets[part.stop])
+        source = np.repeat(traces.step_object[begin:][steps].astype(np.int64), counts[steps])
+        target = members.objects[ranges(starts[steps], counts[steps])]
         keys = distinct(source << 32 | target)
         yield keys >> 32, keys & 0xFFFFFFFF
 
@@ -225,8 +281,14 @@ def distinct(keys: _Int64s) -> _Int64s:
     return keys[new]
 
 
-def _ranges(starts: _Int64s, counts: _Int64s) -> _Int64s:
-    """Give ``start, start + 1, ...`` for each start, as many as its count, one after the other."""
+def ranges(starts: _Int64s, counts: _Int64s) -> _Int64s:
+    """Give ``start, start + 1, ...`` for each start, as many as its count, one after the other.
+
+    Examples
+    --------
+    >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
     shifts = starts - (np.cumsum(counts) - counts)
-    ranges: _Int64s = np.arange(counts.sum(), dtype=np.int64) + np.repeat(shifts, counts)
-    return ranges
+    found: _Int64s = np.arange(counts.sum(), dtype=np.int64) + np.repeat(shifts, counts)
+    return found

@@ -7,7 +7,6 @@ Liss, Adams, van der Aalst: TOTeM: Temporal Object Type Model for Object-Centric
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -16,7 +15,8 @@ import polars as pl
 from scipy.sparse import coo_array
 
 from ocelake.errors import OcelakeError
-from ocelake.mining.explore.object_graphs import distinct, object_edges
+from ocelake.mining.explore.meetings import Meetings, meetings
+from ocelake.mining.explore.object_graphs import distinct
 from ocelake.mining.traces import Traces
 
 __all__ = ["TEMPORAL_RELATIONS", "totem"]
@@ -31,6 +31,9 @@ TEMPORAL_RELATIONS: Final = {
     "P": "pairs",
 }
 """From the most precise on: the paper's letter, and the column that counts the object pairs that it holds for."""
+
+_OF_PAIRS: Final = ("objects_one", "objects_many", *TEMPORAL_RELATIONS.values())
+"""The columns that follow from pairs of objects."""
 
 
 def totem(traces: Traces, object_objects: pl.DataFrame, *, threshold: float = 0.9) -> pl.DataFrame:
@@ -62,6 +65,8 @@ def totem(traces: Traces, object_objects: pl.DataFrame, *, threshold: float = 0.
           when it begins; ``Ii``, the other way round; ``P``, any. Lives that only touch, or are equal, are in several.
           Null where no two related objects have both events.
         - The counts that these follow from, so that they can be had for another threshold.
+        - note: why what follows from pairs of objects (all but the event cardinality) is null; of types whose objects
+          meet in too many pairs.
 
     Raises
     ------
@@ -71,7 +76,8 @@ def totem(traces: Traces, object_objects: pl.DataFrame, *, threshold: float = 0.
     Notes
     -----
     Related pairs are found and counted 4 million at a time, so that the memory does not grow with their number; it is
-    one byte per object and type.
+    two bytes per object and type. Objects with the same events are counted at once, and up to 200 million pairs of such
+    groups are looked at, event by event; where there are more, type by type from those with the fewest on.
 
     Examples
     --------
@@ -87,10 +93,13 @@ def totem(traces: Traces, object_objects: pl.DataFrame, *, threshold: float = 0.
     if not 0 < threshold <= 1:
         raise OcelakeError(f"The threshold {threshold} is no share.", fix="Use one above 0 and up to 1.")
     types = len(traces.object_types)
-    lives, log_one, log_many = _related(traces, object_objects)
+    met = meetings(traces)
+    lives, log_one, log_many = _related(traces, met, object_objects)
     objects = np.bincount(traces.object_type, minlength=types)
     having, event_one, event_many = _in_events(traces)
-    source, target = np.nonzero((log_one + log_many > 0) & ~np.eye(types, dtype=bool))
+    notes = pl.Series("note", met.notes(), dtype=pl.String)
+    left_out = ~(met.counted & met.counted.T)
+    source, target = np.nonzero(((log_one + log_many > 0) | left_out) & ~np.eye(types, dtype=bool))
     counts = pl.DataFrame(
         {
             "source_type": traces.object_types.gather(source),
@@ -102,15 +111,17 @@ def totem(traces: Traces, object_objects: pl.DataFrame, *, threshold: float = 0.
             "objects_one": log_one[source, target],
             "objects_many": log_many[source, target],
             **{column: lives[column][source, target] for column in TEMPORAL_RELATIONS.values()},
+            "note": notes.gather(np.minimum(source, target) * types + np.maximum(source, target)),
         }
-    )
+    ).with_columns(pl.when(pl.col("note").is_null()).then(pl.col(_OF_PAIRS)).name.keep())
     return counts.select(
         "source_type",
         "target_type",
         _temporal(threshold).alias("temporal_relation"),
         _cardinality("events", threshold).alias("event_cardinality"),
         _cardinality("objects", threshold).alias("log_cardinality"),
-        pl.exclude("source_type", "target_type").cast(pl.Int64),
+        pl.exclude("source_type", "target_type", "note").cast(pl.Int64),
+        "note",
     ).sort("source_type", "target_type")
 
 
@@ -118,7 +129,7 @@ def _cardinality(total: str, threshold: float) -> pl.Expr:
     one, many, all_of = pl.col(f"{total}_one"), pl.col(f"{total}_many"), pl.col(total)
     zero = all_of - one - many
     return (
-        pl.when(all_of == 0)
+        pl.when((all_of == 0) | one.is_null())
         .then(None)
         .when(zero / all_of >= threshold)
         .then(pl.lit("0"))
@@ -155,7 +166,9 @@ def _in_events(traces: Traces) -> tuple[_Int64s, _Int64s, _Int64s]:
     return np.diagonal(both).copy(), single, both - single
 
 
-def _related(traces: Traces, object_objects: pl.DataFrame) -> tuple[dict[str, _Int64s], _Int64s, _Int64s]:
+def _related(
+    traces: Traces, met: Meetings, object_objects: pl.DataFrame
+) -> tuple[dict[str, _Int64s], _Int64s, _Int64s]:
     """Count related objects of two types.
 
     Returns
@@ -166,32 +179,80 @@ def _related(traces: Traces, object_objects: pl.DataFrame) -> tuple[dict[str, _I
         Objects of the first type that are related to one or several of the second.
     """
     types = len(traces.object_types)
-    has_life = traces.lengths > 0
-    first, last = np.zeros((2, len(has_life)), dtype=np.int64)
-    first[has_life] = traces.event_time[traces.step_event[traces.offsets[:-1][has_life]]]
-    last[has_life] = traces.event_time[traces.step_event[traces.offsets[1:][has_life] - 1]]
-    lives = {column: np.zeros((types, types), dtype=np.int64) for column in TEMPORAL_RELATIONS.values()}
-    degrees = np.zeros(len(has_life) * types, dtype=np.uint8)  # 2 stands for many
-    for source, target in _related_pairs(traces, object_objects):
-        of_source, of_target = traces.object_type[source], traces.object_type[target]
-        _add(degrees, source * types + of_target)
-        _add(degrees, target * types + of_source)
-        alive = has_life[source] & has_life[target]
-        cell = (of_source.astype(np.int64) * types + of_target)[alive]
-        s, t = source[alive], target[alive]
-        for column, holds in _compare(first[s], last[s], first[t], last[t]).items():
-            lives[column] += np.bincount(cell[holds], minlength=types * types).reshape(types, types)
+    linked = _linked(traces, object_objects)
+    # Objects of groups that meet do so as well, so it is enough to look for each two groups once.
+    group = met.group.astype(np.int64)
+    near, place = np.unique(group[linked >> 32] << 32 | group[linked & 0xFFFFFFFF], return_inverse=True)
+    known = np.zeros(len(near), dtype=bool)
+    groups = _Related(met.traces, met.sizes)
+    for source, target in met.edges():
+        differ = met.traces.object_type[source] != met.traces.object_type[target]
+        source, target = source[differ], target[differ]
+        groups.add(source, target)
+        keys = source << 32 | target
+        if len(keys):
+            at = slice(*np.searchsorted(near, (keys[0], keys[-1] + 1)))
+            known[at] |= np.isin(near[at], keys, assume_unique=True)
+    objects = _Related(traces, np.ones(len(traces.object_ids), dtype=np.int64))
+    objects.degrees = groups.degrees.reshape(-1, max(types, 1))[met.group].ravel()
+    alone = linked[~known[place]]
+    objects.add(alone >> 32, alone & 0xFFFFFFFF)
+
+    lives = {column: groups.lives[column] + objects.lives[column] for column in TEMPORAL_RELATIONS.values()}
     for column, inverse in (("dependent", "dependent_inverse"), ("initiating", "initiating_inverse")):
         forth, back = lives[column], lives[inverse]
         lives[column], lives[inverse] = forth + back.T, back + forth.T
-    lives["pairs"] += lives["pairs"].T
-    table = degrees.reshape(-1, types) if types else degrees.reshape(0, 0)
+    lives["pairs"] = lives["pairs"] + lives["pairs"].T
+    table = objects.degrees.reshape(-1, types) if types else objects.degrees.reshape(0, 0)
     ends = np.searchsorted(traces.object_type, np.arange(types + 1))
     parts = [table[ends[code] : ends[code + 1]] for code in range(types)]
     one, many = (
         np.array([(part == n).sum(axis=0) for part in parts], dtype=np.int64).reshape(types, types) for n in (1, 2)
     )
     return lives, one, many
+
+
+class _Related:
+    """Counts over related objects, or groups of objects with the same events.
+
+    Parameters
+    ----------
+    traces : Traces
+    sizes : int64 array, one per object
+        How many it stands for.
+    """
+
+    def __init__(self, traces: Traces, sizes: _Int64s) -> None:
+        self.types = len(traces.object_types)
+        self.object_type, self.sizes = traces.object_type.astype(np.int64), sizes
+        self.alive = traces.lengths > 0
+        self.first, self.last = np.zeros((2, len(sizes)), dtype=np.int64)
+        self.first[self.alive] = traces.event_time[traces.step_event[traces.offsets[:-1][self.alive]]]
+        self.last[self.alive] = traces.event_time[traces.step_event[traces.offsets[1:][self.alive] - 1]]
+        self.lives = {
+            column: np.zeros((self.types, self.types), dtype=np.int64) for column in TEMPORAL_RELATIONS.values()
+        }
+        """Pairs by temporal relation, source first."""
+        self.degrees = np.zeros(len(sizes) * self.types, dtype=np.uint8)
+        """Objects of each type that each is related to; 2 stands for many."""
+
+    def add(self, source: _Int64s, target: _Int64s) -> None:
+        """Add pairs of objects of different types that were not added before."""
+        for one, other in ((source, target), (target, source)):
+            self._add_degrees(one * self.types + self.object_type[other], self.sizes[other])
+        alive = self.alive[source] & self.alive[target]
+        s, t = source[alive], target[alive]
+        cell = self.object_type[s] * self.types + self.object_type[t]
+        pairs = self.sizes[s] * self.sizes[t]
+        for column, holds in _compare(self.first[s], self.last[s], self.first[t], self.last[t]).items():
+            # Sums of whole numbers as floats are exact up to 2**53, the pairs of 100 million objects.
+            found = np.bincount(cell[holds], weights=pairs[holds], minlength=self.types**2)
+            self.lives[column] += found.astype(np.int64).reshape(self.types, self.types)
+
+    def _add_degrees(self, cells: _Int64s, sizes: _Int64s) -> None:
+        self.degrees[cells[sizes > 1]] = 2
+        found, times = np.unique(cells[sizes == 1], return_counts=True)
+        self.degrees[found] = np.minimum(self.degrees[found] + times, 2)
 
 
 def _compare(
@@ -209,21 +270,6 @@ def _compare(
     }
 
 
-def _related_pairs(traces: Traces, object_objects: pl.DataFrame) -> Iterator[tuple[_Int64s, _Int64s]]:
-    """Give the pairs of related objects of different types, each once, the lesser code first; in parts."""
-    linked = _linked(traces, object_objects)
-    met = np.zeros(len(linked), dtype=bool)
-    for source, target in object_edges(traces, "interaction"):
-        keys = source << 32 | target
-        if len(keys):
-            near = slice(*np.searchsorted(linked, (keys[0], keys[-1] + 1)))
-            met[near] = np.isin(linked[near], keys, assume_unique=True)
-        differ = traces.object_type[source] != traces.object_type[target]
-        yield source[differ], target[differ]
-    alone = linked[~met]
-    yield alone >> 32, alone & 0xFFFFFFFF
-
-
 def _linked(traces: Traces, object_objects: pl.DataFrame) -> _Int64s:
     """Give the pairs of objects of different types with an O2O relation, as sorted keys, the lesser code first."""
     codes = pl.DataFrame({"id": traces.object_ids}, schema={"id": pl.String}).with_row_index("code")
@@ -234,9 +280,3 @@ def _linked(traces: Traces, object_objects: pl.DataFrame) -> _Int64s:
     differ = traces.object_type[source] != traces.object_type[target]
     low, high = np.minimum(source, target)[differ], np.maximum(source, target)[differ]
     return distinct(low << 32 | high)
-
-
-def _add(degrees: npt.NDArray[np.uint8], cells: _Int64s) -> None:
-    """Add one to each cell as often as it comes, up to two."""
-    found, times = np.unique(cells, return_counts=True)
-    degrees[found] = np.minimum(degrees[found] + times, 2)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import coo_array, csr_array
 
-from ocelake.mining.explore.object_graphs import object_edges
+from ocelake.mining.explore.meetings import Meetings, meetings
 from ocelake.mining.traces import Codes, Traces
 
 __all__ = ["event_type_graph", "object_type_graph"]
@@ -83,8 +83,14 @@ def object_type_graph(traces: Traces, object_objects: pl.DataFrame) -> pl.DataFr
     Returns
     -------
     DataFrame
-        As `gold.type_graph`: relation (one of `OBJECT_GRAPHS`, or o2o), source_type, target_type, object_pairs. Of an
-        edge without direction, the source is of the type that is first in the alphabet.
+        As `gold.type_graph`: relation (one of `OBJECT_GRAPHS`, or o2o), source_type, target_type, object_pairs, note.
+        Of an edge without direction, the source is of the type that is first in the alphabet. An interaction's pairs
+        are null, and the note says why, where too many would have to be looked at.
+
+    Notes
+    -----
+    Interactions are counted between groups of objects with the same events, up to 200 million pairs of these, event by
+    event; where there are more, type by type from those with the fewest on. All other numbers are exact for any log.
 
     Examples
     --------
@@ -96,10 +102,10 @@ def object_type_graph(traces: Traces, object_objects: pl.DataFrame) -> pl.DataFr
     ['items', 'orders']
     """
     types = len(traces.object_types)
-    counts = {"interaction": np.zeros(types * types, dtype=np.int64), **_of_one_event(traces)}
-    for source, target in object_edges(traces, "interaction"):
-        code = traces.object_type[source].astype(np.int64) * types + traces.object_type[target]
-        counts["interaction"] += np.bincount(code, minlength=types * types)
+    met = meetings(traces)
+    none: list[str | None] = [None] * types**2
+    counts = {"interaction": (_interactions(met), met.notes())}
+    counts |= {relation: (found, none) for relation, found in _of_one_event(traces).items()}
     source, target = np.divmod(np.arange(types * types), max(types, 1))
     graphs = [
         pl.DataFrame(
@@ -108,11 +114,26 @@ def object_type_graph(traces: Traces, object_objects: pl.DataFrame) -> pl.DataFr
                 "source_type": traces.object_types.gather(source),
                 "target_type": traces.object_types.gather(target),
                 "object_pairs": found,
+                "note": pl.Series(notes, dtype=pl.String),
             }
-        ).filter(pl.col("object_pairs") > 0)
-        for relation, found in counts.items()
+        )
+        for relation, (found, notes) in counts.items()
     ]
-    return pl.concat([*graphs, _o2o(traces, object_objects)]).sort("relation", "source_type", "target_type")
+    counted = pl.when(pl.col("note").is_null()).then("object_pairs").alias("object_pairs")
+    found = pl.concat(graphs).filter((pl.col("object_pairs") > 0) | pl.col("note").is_not_null()).with_columns(counted)
+    return pl.concat([found, _o2o(traces, object_objects)]).sort("relation", "source_type", "target_type")
+
+
+def _interactions(met: Meetings) -> npt.NDArray[np.int64]:
+    """Count the edges of the interaction graph, by source and target type, where they are counted."""
+    types, kind, sizes = len(met.traces.object_types), met.traces.object_type.astype(np.int64), met.sizes
+    # Sums of whole numbers as floats are exact up to 2**53, the pairs of 100 million objects.
+    within = np.where(met.traces.lengths > 0, sizes * (sizes - 1) // 2, 0)
+    counts = np.bincount(kind * types + kind, weights=within, minlength=types**2)
+    for source, target in met.edges():
+        cell = kind[source] * types + kind[target]
+        counts += np.bincount(cell, weights=sizes[source] * sizes[target], minlength=types**2)
+    return counts.astype(np.int64)
 
 
 def _of_one_event(traces: Traces) -> dict[str, npt.NDArray[np.int64]]:
@@ -162,4 +183,5 @@ def _o2o(traces: Traces, object_objects: pl.DataFrame) -> pl.DataFrame:
         .group_by("source_type", "target_type")
         .agg(object_pairs=pl.len().cast(pl.Int64))
         .select(pl.lit("o2o").alias("relation"), "source_type", "target_type", "object_pairs")
+        .with_columns(note=pl.lit(None, dtype=pl.String))
     )
