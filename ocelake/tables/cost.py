@@ -77,9 +77,7 @@ SPECS: Final = (
         (
             LOG,
             OBJECT_TYPE,
-            text(
-                "best_variant_id", "The frequent variant of least mean cost; null where none is frequent."
-            ),
+            text("best_variant_id", "The frequent variant of least mean cost; null where none is frequent."),
             number("best_cost_mean", "Its mean cost an object."),
             count("objects", "Objects of the type.", required=True),
             count("objects_above", "Objects of variants that cost more on average; null without a best one."),
