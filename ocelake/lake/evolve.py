@@ -1,6 +1,7 @@
 """Bring the catalog up to the registry: create what is missing, add what a table lacks.
 
-Nothing is rewritten, dropped or retyped: rows that are older than a column hold null there.
+Nothing is rewritten, dropped or retyped: rows that are older than a column hold null there. A column may cease to be
+required, and does not become so again.
 """
 
 from __future__ import annotations
@@ -104,15 +105,18 @@ def _evolve(table: Table, spec: TableSpec) -> None:
     properties = {name: value for name, value in wanted.items() if table.properties.get(name) != value}
     missing = [column for column in spec.columns if column.name not in present]
     redocumented = [c for c in spec.columns if c.name in present and present[c.name].doc != c.doc]
-    if not (properties or missing or redocumented):
+    loosened = [c for c in spec.columns if c.name in present and present[c.name].required and not c.required]
+    if not (properties or missing or redocumented or loosened):
         return
     with table.transaction() as transaction:
         if properties:
             transaction.set_properties(properties)
-        if missing or redocumented:
+        if missing or redocumented or loosened:
             with transaction.update_schema() as update:
                 for column in missing:
                     # Older rows have no value, so it cannot be required of the table as a whole.
                     update.add_column(column.name, iceberg_type(spec.schema[column.name]), doc=column.doc)
                 for column in redocumented:
                     update.update_column(column.name, doc=column.doc)
+                for column in loosened:
+                    update.update_column(column.name, required=False)

@@ -101,6 +101,20 @@ def test_documentation_follows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> N
     assert table.properties["comment"] == "Anew."
 
 
+def test_a_column_that_is_no_longer_required_takes_nulls(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = TABLES["ocel.events"]
+    columns = tuple(replace(c, required=False, doc="Anew.") if c.name == "activity" else c for c in spec.columns)
+    monkeypatch.setitem(TABLES, "ocel.events", replace(spec, columns=columns))  # type: ignore[arg-type]
+    newer = open_with(lake)
+    with newer.publication("B", "silver") as publication:
+        publication.replace("ocel.events", events(2).with_columns(activity=pl.lit(None, dtype=pl.String)))
+        publication.commit()
+    assert newer.read("ocel.events", "B")["activity"].to_list() == [None] * 2
+    assert newer.scan("ocel.events").select(pl.col("activity").null_count()).collect().item() == 2
+    field = newer.table("ocel.events").schema().find_field("activity")
+    assert (field.required, field.doc) == (False, "Anew.")
+
+
 def test_nothing_to_do_is_one_look_up(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(lake.catalog), "load_table", None)
     monkeypatch.setattr(type(lake.catalog), "create_namespace", None)
