@@ -170,10 +170,8 @@ def test_too_many_pairs_are_left_out_and_noted() -> None:
     assert found["gold.type_relations"]["objects_many"].to_list() == [21_000, 2]
 
 
-@settings(max_examples=60, deadline=None)
-@given(rich_logs(), st.integers(0, 20))
-def test_what_is_within_the_limit_is_counted_as_without_one(rich: Rich, limit: int) -> None:
-    log = rich.ocel()
+def assert_as_without(log: Ocel, limit: int) -> None:
+    """Compare what is counted within a limit to the same without one."""
     whole = relation_tables(traces_of(log), dict(log.frames()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(meetings, "_LIMIT", limit)
@@ -185,6 +183,19 @@ def test_what_is_within_the_limit_is_counted_as_without_one(rich: Rich, limit: i
         assert frame.height == whole[identifier].height
         counted = pl.when(frame["note"].is_null()).then(pl.col(OF_PAIRS[identifier])).name.keep()
         assert_frame_equal(frame.drop("note"), whole[identifier].with_columns(counted).drop("note"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rich_logs(), st.integers(0, 20))
+def test_what_is_within_the_limit_is_counted_as_without_one(rich: Rich, limit: int) -> None:
+    assert_as_without(rich.ocel(), limit)
+
+
+def test_related_objects_of_several_types_are_counted_once_within_the_limit() -> None:
+    log = generate(1_000, seed=1)
+    every = int(meetings.meetings(traces_of(log)).meetings.sum())
+    for limit in (every - 1, every // 2):
+        assert_as_without(log, limit)
 
 
 @settings(max_examples=40, deadline=None)
