@@ -80,7 +80,7 @@ def numbered(frame: pl.DataFrame, event: dict[str, str], thing: dict[str, str]) 
         if name in EXECUTIONS:
             continue
         column = pl.col(name)
-        if name in ("event_id", "object_id"):
+        if name in ("event_id", "object_id", "lagging_object"):
             column = column.replace(names)
         elif name in ("event_ids", "object_ids"):
             column = column.list.eval(pl.element().replace(names))

@@ -43,6 +43,15 @@ class Meetings:
         Pairs of groups of two types, event by event; above the diagonal from the lesser type, and nothing below.
     counted : bool array, types by types
         Whether the pairs of two types are within the limit: all, or those of the fewest first. Likewise.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining import encode
+    >>> rows = {"event_id": ["e"] * 2, "object_id": ["o", "i"], "activity": ["pay"] * 2, "sequence": [0] * 2}
+    >>> frame = pl.DataFrame({**rows, "object_type": ["order", "item"], "time": [datetime(2024, 1, 1)] * 2})
+    >>> meetings(encode(frame)).notes()
+    [None, None, None, None]
     """
 
     traces: Traces
