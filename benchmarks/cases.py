@@ -111,7 +111,7 @@ def _pm4py_alone(name: str) -> Callable[..., Any]:
     """Give a function of pm4py that does not hand the work to r4pm."""
     import sys
 
-    sys.modules["r4pm"] = None  # type: ignore[assignment]  # an import of it fails, as where it is not installed
+    sys.modules["r4pm"] = None  # an import of it fails, as where it is not installed
     import pm4py
 
     function: Callable[..., Any] = getattr(pm4py, name)

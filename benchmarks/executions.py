@@ -9,29 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from ocelake.mining.traces import Traces
+from benchmarks.cases import LOG, Work, _pm4py_log
 
 __all__ = ["CASES"]
 
-LOG = "bench"
 CORE = ("orders", "items", "packages")
-
-Work = Callable[[], float | None]
-
-
-def _traces(lake: Any, object_types: tuple[str, ...] | None = None) -> Traces:
-    from ocelake.mining.traces import encode
-
-    relations = lake.read("ocel.event_objects", LOG, columns=["event_id", "object_id", "object_type"])
-    objects = lake.read("ocel.objects", LOG, columns=["object_id", "object_type"])
-    if object_types:
-        relations, objects = (frame.filter(frame["object_type"].is_in(object_types)) for frame in (relations, objects))
-    return encode(
-        relations, objects, lake.read("ocel.events", LOG, columns=["event_id", "activity", "time", "sequence"])
-    )
 
 
 def _connected_ocelake(folder: Path) -> Work:
@@ -41,7 +24,7 @@ def _connected_ocelake(folder: Path) -> Work:
     lake = open_lake(folder / "home")
 
     def work() -> None:
-        traces = _traces(lake)
+        traces = lake.traces(LOG)
         found = connected_executions(traces)
         summarise_executions(traces, found)
         execution_members(traces, found)
@@ -50,13 +33,8 @@ def _connected_ocelake(folder: Path) -> Work:
 
 
 def _connected_pm4py(folder: Path) -> Work:
-    import sys
-
-    sys.modules["r4pm"] = None  # type: ignore[assignment]  # as where it is not installed
-    import pm4py
+    ocel = _pm4py_log(folder)
     from pm4py.algo.transformation.ocel.split_ocel import algorithm as split_ocel
-
-    ocel = pm4py.read_ocel2_json(str(folder / "log.json"))
 
     def work() -> None:
         split_ocel.apply(ocel, variant=split_ocel.Variants.CONNECTED_COMPONENTS)
@@ -73,7 +51,7 @@ def _variants_ocelake(kind: str, object_types: tuple[str, ...] | None) -> Callab
         lake = open_lake(folder / "home")
 
         def work() -> None:
-            traces = _traces(lake, object_types)
+            traces = lake.traces(LOG).of_types(object_types) if object_types else lake.traces(LOG)
             execution_tables(traces, [find_executions(traces, kind)])
 
         return work

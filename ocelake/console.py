@@ -132,8 +132,9 @@ def print_ingested(lake: Lake, log_id: str, seconds: float, warnings: Sequence[t
     console = Console(highlight=False)
     published = [record for layer in READS if (record := lake.latest(log_id, layer))]
     table = Table(title=f"Log {log_id}", title_justify="left", header_style="bold")
-    for name, justify in (("publication", "left"), ("table", "left"), ("rows", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal in a tuple widens to str
+    table.add_column("publication")
+    table.add_column("table")
+    table.add_column("rows", justify="right")
     for record in published:
         for number, (identifier, rows) in enumerate(record.rows.items()):
             table.add_row(record.publication_id if number == 0 else "", identifier, f"{rows:,}")

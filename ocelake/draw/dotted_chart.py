@@ -61,8 +61,7 @@ def draw_dotted_chart(chart: pl.DataFrame) -> str:
         parts.append(text(20, 56, "No object has an event.", size=12, fill=MUTED))
         return document(_WIDTH, 80, parts, title=_TITLE)
     chart = chart.sort("object_type", "row", "begin")
-    first: datetime = chart["begin"].min()  # type: ignore[assignment]  # a time column that is not empty
-    last: datetime = chart["end"].max()  # type: ignore[assignment]  # likewise
+    first, last = chart.select(pl.col("begin").min(), pl.col("end").max()).row(0)
     span = last - first
     names = (
         chart.group_by("activity")

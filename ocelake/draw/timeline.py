@@ -56,8 +56,7 @@ def draw_timeline(events: pl.DataFrame, *, bins: int = 60) -> str:
     if events.is_empty():
         parts.append(text(20, 56, "The log has no events.", size=12, fill=MUTED))
         return document(_WIDTH, 80, parts, title=title)
-    first: datetime = events["time"].min()  # type: ignore[assignment]  # a time column that is not empty
-    last: datetime = events["time"].max()  # type: ignore[assignment]  # likewise
+    first, last = events.select(pl.col("time").min().alias("first"), pl.col("time").max().alias("last")).row(0)
     span = max(last - first, timedelta(seconds=1))
     names = events["activity"].value_counts(sort=True).sort("count", "activity", descending=[True, False])["activity"]
     top = names.head(_MOST if len(names) > _MOST + 1 else _MOST + 1).to_list()

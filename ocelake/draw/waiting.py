@@ -67,7 +67,7 @@ def draw_waiting_heat_map(waiting: pl.DataFrame) -> str:
     waiting = waiting.sort("total", "object_type", "source", "target", "column", descending=[True] + [False] * 4)
     bounds = _bounds(waiting)
     week = waiting["begin"].null_count() > 0
-    columns = len(_DAYS) * _BLOCKS if week else int(waiting["column"].max()) + 1  # type: ignore[arg-type]  # not empty
+    columns = len(_DAYS) * _BLOCKS if week else waiting.select(pl.col("column").max()).item() + 1
     when = "weekday and time of day" if week else "time"
     y = 36.0
     for line in wrap(

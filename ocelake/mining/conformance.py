@@ -15,11 +15,11 @@ from ocelake.mining.petri_nets import AcceptingNet, Ocpn
 from ocelake.mining.replay import replay, replay_fitness
 from ocelake.mining.traces import Traces
 from ocelake.mining.variants import Variants
-from ocelake.tables import TABLES
+from ocelake.tables import as_table
 
 __all__ = ["conformance_tables", "variant_conformance"]
 
-_NO_VARIANTS: Final = pl.DataFrame(schema=TABLES["gold.variant_conformance"].schema).drop("log_id", "model_id")
+_NO_VARIANTS: Final = as_table("gold.variant_conformance").drop("model_id")
 
 
 def conformance_tables(

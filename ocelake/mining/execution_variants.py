@@ -32,7 +32,7 @@ import pyarrow as pa
 
 from ocelake.mining.executions import Executions, execution_members, ragged, summarise_executions
 from ocelake.mining.traces import Codes, Traces
-from ocelake.tables import TABLES
+from ocelake.tables import as_table
 
 __all__ = [
     "Equality",
@@ -568,8 +568,7 @@ def execution_tables(
     >>> tables["gold.execution_variants"].select("kind", "executions", "share").rows()
     [('connected', 2, 1.0), ('leading:order', 2, 1.0)]
     """
-    schemas = {name: [column for column in TABLES[name].columns if column.name != "log_id"] for name in _TABLES}
-    parts = {name: [pl.DataFrame(schema={c.name: c.dtype for c in columns})] for name, columns in schemas.items()}
+    parts = {name: [as_table(name)] for name in _TABLES}
     for executions in sorted(found, key=lambda executions: executions.kind):
         variants = find_execution_variants(traces, executions, equality=equality)
         ids = variants.ids.gather(variants.of_execution)
@@ -581,7 +580,7 @@ def execution_tables(
             objects,
         )
         for name, frame in zip(_TABLES, made, strict=True):
-            parts[name].append(frame.select(pl.col(c.name).cast(c.dtype) for c in schemas[name]))
+            parts[name].append(as_table(name, frame))
     return {name: pl.concat(frames) for name, frames in parts.items()}
 
 
@@ -630,5 +629,4 @@ def _pictures(traces: Traces, executions: Executions, members: Positions) -> pl.
 
 
 def _lists(bounds: Positions, values: pa.Array) -> pl.Series:
-    lists: pl.Series = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(bounds), values))  # type: ignore[assignment]
-    return lists
+    return pl.Series(pa.LargeListArray.from_arrays(pa.array(bounds), values))

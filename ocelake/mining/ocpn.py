@@ -27,7 +27,7 @@ from ocelake.mining.ocpn_json import model_id
 from ocelake.mining.petri_nets import AcceptingNet, Cardinality, Ocpn, Transition, canonical
 from ocelake.mining.traces import Codes, Traces
 from ocelake.mining.variants import Variants, find_variants
-from ocelake.tables import TABLES
+from ocelake.tables import as_table, frame_schema
 
 __all__ = ["OCPN_TABLES", "VariableArcs", "discover_ocpn", "ocpn_of_tables", "ocpn_tables"]
 
@@ -361,6 +361,5 @@ def _name(element: str) -> str:
 
 
 def _table(identifier: str, model: str, rows: Iterable[tuple[object, ...]]) -> pl.DataFrame:
-    spec = TABLES[identifier]
-    schema = {name: dtype for name, dtype in spec.schema.items() if name not in spec.partition}
-    return pl.DataFrame([(model, *row) for row in rows], schema, orient="row").sort(spec.sort)
+    named = [(model, *row) for row in rows]
+    return as_table(identifier, pl.DataFrame(named, frame_schema(identifier), orient="row"))

@@ -81,7 +81,7 @@ def test_the_same_file_twice_changes_nothing_and_another_is_merged_in(graph: Gra
 def test_a_bad_log_is_not_published_and_does_not_hide_behind_a_good_one(graph: Graph) -> None:
     graph.put("bad", "a.json")
     graph.put("good", "a.json")
-    LogSettings(latest="1999-01-01T00:00:00Z").save(graph.home / "logs" / "bad.yaml")  # type: ignore[arg-type]  # parsed
+    LogSettings(latest="1999-01-01T00:00:00Z").save(graph.home / "logs" / "bad.yaml")
     bad, good = graph.run("bad"), graph.run("good")
     wrong = [item for item in evaluations(bad).values() if item.blocking and not item.passed]
     assert [item.check_name for item in wrong] == ["events_time_in_range"]

@@ -25,7 +25,7 @@ def test_a_model_that_the_log_cannot_be_replayed_on_is_refused_and_the_one_befor
     said = found["ocpn/models:log_replayable"].description
     assert said == "1 of 21 events cannot be fired: 1 too many."
     model = {spec.identifier for spec in layer_tables("model")}
-    published = {spec.identifier for layer in ("gold", "policy") for spec in layer_tables(layer)}  # type: ignore[arg-type]  # a layer each
+    published = {spec.identifier for layer in ("gold", "policy") for spec in layer_tables(layer)}
     assert materialized(refused) == published, "what does not read the model does not wait for it"
     assert not materialized(refused) & model
     assert graph.numbers("orders") == {"bronze": 1, "silver": 1, "gold": 2, "model": 1, "policy": 2}

@@ -64,7 +64,7 @@ class Shell:
             sys.argv = argv
             os.environ.clear()
             os.environ.update(kept)
-        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]  # BytesIO
+        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
         return Done(int(code or 0), *texts)
 
 

@@ -180,7 +180,7 @@ def test_a_publication_meanwhile_wins_over_compaction(lake: Lake, monkeypatch: p
     stage = compaction_module.stage_files
 
     def overtaken(*arguments: object, **options: object) -> object:
-        staged = stage(*arguments, **options)  # type: ignore[arg-type]  # as called
+        staged = stage(*arguments, **options)
         ingest(open_lake(lake.settings.home), "orders", 2)
         return staged
 
@@ -401,7 +401,7 @@ def test_a_publication_while_snapshots_expire_keeps_what_it_made_necessary(
     judge, waiting = expiry_module.expired_snapshots, [4]
 
     def overtaken(*how: object, **options: object) -> list[int]:
-        gone = judge(*how, **options)  # type: ignore[arg-type]  # as called
+        gone = judge(*how, **options)
         if waiting and "ocel.events" in how:
             publish(open_lake(lake.settings.home), "orders", "silver", waiting.pop())
         return gone
@@ -480,7 +480,7 @@ def test_staged_files_of_a_running_publication_survive(lake: Lake, monkeypatch: 
     def sweeping(*arguments: object) -> None:
         swept.append(len(strays(lake)))
         assert remove_orphans(lake) == []
-        swap(*arguments)  # type: ignore[arg-type]  # as called
+        swap(*arguments)
 
     monkeypatch.setattr(PublicationCatalog, "swap", sweeping)
     publish(lake, "orders", "silver", 5)

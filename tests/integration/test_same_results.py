@@ -40,7 +40,7 @@ def built(home: Path, files: list[Path]) -> dict[str, pl.DataFrame]:
     return {
         spec.identifier: _comparable(lake, spec.identifier)
         for layer in ("gold", "model", "policy")
-        for spec in layer_tables(layer)  # type: ignore[arg-type]  # a layer
+        for spec in layer_tables(layer)
     }
 
 

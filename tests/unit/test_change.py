@@ -53,7 +53,7 @@ def start_of(time: datetime, length: str) -> datetime:
 def test_periods_are_those_of_a_plain_count(log: Log, length: str, days: float) -> None:
     log = spread(log, days)
     traces = traces_of(log)
-    periods = split_periods(traces, length)  # type: ignore[arg-type]
+    periods = split_periods(traces, length)
     found = period_tables(traces, periods)
     times = {
         event: start_of(time, length)

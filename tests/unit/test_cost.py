@@ -208,7 +208,7 @@ def test_what_of_a_cost_model_has_no_effect_is_told() -> None:
     assert all(finding.passed for finding in audit_policy(judged(CostModel())))
 
 
-def test_a_wrong_cost_model_is_refused_by_name(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_wrong_cost_model_is_refused_by_name(tmp_path) -> None:
     path = tmp_path / "orders.cost.yaml"
     path.write_text("activities:\n  pay: {fixed: cheap}\n")
     with pytest.raises(SettingError, match=r"activities\.pay\.fixed"):

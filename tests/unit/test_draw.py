@@ -367,7 +367,7 @@ def test_sixty_activities_of_eight_types_are_taken_apart() -> None:
     assert any("The types are drawn apart" in word for word in words(picture))
     assert picture.count("<path") < 150
     assert len(picture) < 400_000
-    width, height = re.search(r'width="([\d.]+)" height="([\d.]+)"', picture).groups()  # type: ignore[union-attr]
+    width, height = re.search(r'width="([\d.]+)" height="([\d.]+)"', picture).groups()
     assert float(width) < 6000
     assert float(height) < 3000
 

@@ -29,7 +29,7 @@ def boxes(picture: str) -> list[tuple[float, float, float, float]]:
     for element in ElementTree.fromstring(picture).iter():
         if element.tag.endswith("rect") and len(element):
             found.append(tuple(float(element.attrib[name]) for name in ("x", "y", "width", "height")))
-    return found  # type: ignore[return-value]  # four of them
+    return found
 
 
 ORDER = from_traces(

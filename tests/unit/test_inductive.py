@@ -139,7 +139,7 @@ def test_every_trace_fits_the_net(traces: list[str], fall_throughs: bool, strict
 
 @settings(max_examples=30, deadline=None)
 @given(some_traces, st.booleans(), st.booleans(), st.randoms())
-def test_neither_order_nor_frequency_matters(traces: list[str], fall_throughs: bool, strict: bool, random) -> None:  # type: ignore[no-untyped-def]
+def test_neither_order_nor_frequency_matters(traces: list[str], fall_throughs: bool, strict: bool, random) -> None:
     shuffled = traces + random.choices(traces, k=3)
     random.shuffle(shuffled)
     flags = {"fall_throughs": fall_throughs, "strict": strict}

@@ -91,5 +91,5 @@ def numbered(frame: pl.DataFrame, event: dict[str, str], thing: dict[str, str]) 
 
 def test_every_layer_is_compared() -> None:
     tables = Log({"e": ("a", 0, 0)}, {"o": "order"}, [("e", "o", "")]).tables()
-    wanted = {spec.identifier for layer in ("gold", "model", "policy") for spec in layer_tables(layer)}  # type: ignore[arg-type]
+    wanted = {spec.identifier for layer in ("gold", "model", "policy") for spec in layer_tables(layer)}
     assert everything(tables).keys() == wanted - {"ocpn.layout"}

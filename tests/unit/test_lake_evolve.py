@@ -19,7 +19,7 @@ from tests.lake_frames import event_types, events, publish_silver
 
 def with_column(monkeypatch: pytest.MonkeyPatch, column: Column) -> None:
     spec = TABLES["ocel.events"]
-    monkeypatch.setitem(TABLES, "ocel.events", replace(spec, columns=(*spec.columns, column)))  # type: ignore[arg-type]
+    monkeypatch.setitem(TABLES, "ocel.events", replace(spec, columns=(*spec.columns, column)))
 
 
 def open_with(lake: Lake) -> Lake:
@@ -81,7 +81,7 @@ def test_renamed_column_is_found_by_its_field_id(lake: Lake, monkeypatch: pytest
         update.rename_column("activity", "event_type")
     spec = TABLES["ocel.event_types"]
     renamed = (spec.columns[0], replace(spec.columns[1], name="event_type"))
-    monkeypatch.setitem(TABLES, "ocel.event_types", replace(spec, columns=renamed, sort=("event_type",)))  # type: ignore[arg-type]
+    monkeypatch.setitem(TABLES, "ocel.event_types", replace(spec, columns=renamed, sort=("event_type",)))
     newer = open_with(lake)
     assert newer.read("ocel.event_types", "A")["event_type"].to_list() == ["a000", "a001", "a002"]
     assert newer.scan("ocel.event_types").filter(pl.col("event_type") == "a001").collect().height == 1
@@ -95,7 +95,7 @@ def test_renamed_column_is_found_by_its_field_id(lake: Lake, monkeypatch: pytest
 def test_documentation_follows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = TABLES["ocel.events"]
     columns = tuple(replace(c, doc="Said anew.") if c.name == "activity" else c for c in spec.columns)
-    monkeypatch.setitem(TABLES, "ocel.events", replace(spec, columns=columns, doc="Anew."))  # type: ignore[arg-type]
+    monkeypatch.setitem(TABLES, "ocel.events", replace(spec, columns=columns, doc="Anew."))
     table = open_with(lake).table("ocel.events")
     assert table.schema().find_field("activity").doc == "Said anew."
     assert table.properties["comment"] == "Anew."
@@ -104,7 +104,7 @@ def test_documentation_follows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_column_that_is_no_longer_required_takes_nulls(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = TABLES["ocel.events"]
     columns = tuple(replace(c, required=False, doc="Anew.") if c.name == "activity" else c for c in spec.columns)
-    monkeypatch.setitem(TABLES, "ocel.events", replace(spec, columns=columns))  # type: ignore[arg-type]
+    monkeypatch.setitem(TABLES, "ocel.events", replace(spec, columns=columns))
     newer = open_with(lake)
     with newer.publication("B", "silver") as publication:
         publication.replace("ocel.events", events(2).with_columns(activity=pl.lit(None, dtype=pl.String)))

@@ -147,7 +147,7 @@ def test_pairs_are_those_of_a_queue_per_object(log: Log, data: st.DataObject) ->
         return (-shared, *log.events[start][1:], start)
 
     assert found == {
-        event: min(starts, key=lambda start, event=event: preference(event, start))  # type: ignore[misc]
+        event: min(starts, key=lambda start, event=event: preference(event, start))
         for event, starts in candidates.items()
     }
 

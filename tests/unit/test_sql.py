@@ -180,7 +180,7 @@ def test_one_query_sees_one_publication_also_while_another_is_made(
     plan = sql_module.plan_table
 
     def overtaken(*how: object) -> object:
-        found = plan(*how)  # type: ignore[arg-type]  # as called
+        found = plan(*how)
         if waiting:
             both(waiting.pop())
         return found
@@ -203,7 +203,7 @@ def test_the_list_of_publications_is_of_the_moment_of_the_tables(
     def overtaken(*how: object) -> object:
         if waiting:
             publish(open_lake(tmp_path), "orders", waiting.pop())
-        return load(*how)  # type: ignore[arg-type]  # as called
+        return load(*how)
 
     monkeypatch.setattr(lake.store, "tables", overtaken)
     assert lake.sql(query).row(0) == (2, 1)

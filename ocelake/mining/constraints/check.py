@@ -23,7 +23,7 @@ from ocelake.mining.constraints.language import Rule, Rules
 from ocelake.mining.constraints.outcome import Members, Outcome
 from ocelake.mining.constraints.selection import Log
 from ocelake.mining.traces import Traces
-from ocelake.tables import TABLES
+from ocelake.tables import as_table
 
 __all__ = ["check_rule", "rule_tables"]
 
@@ -68,7 +68,7 @@ def rule_tables(rules: Rules, traces: Traces, tables: Mapping[str, pl.DataFrame]
     """
     log = Log(traces, tables)
     results: list[dict[str, object]] = []
-    violations = [_empty("gold.rule_violations")]
+    violations = [as_table("gold.rule_violations")]
     for rule in sorted(rules.rules, key=lambda rule: rule.name):
         result: dict[str, object] = {"rule": rule.name, "description": rule.description, "severity": rule.severity}
         try:
@@ -84,7 +84,7 @@ def rule_tables(rules: Rules, traces: Traces, tables: Mapping[str, pl.DataFrame]
         if found:
             violations.append(_violations(traces, rule, outcome))
     return {
-        "gold.rule_results": pl.DataFrame(results, schema=_empty("gold.rule_results").schema),
+        "gold.rule_results": pl.DataFrame(results, schema=as_table("gold.rule_results").schema),
         "gold.rule_violations": pl.concat(violations),
     }
 
@@ -119,7 +119,7 @@ def _violations(traces: Traces, rule: Rule, outcome: Outcome) -> pl.DataFrame:
             "object_ids": _lists(traces.object_ids, outcome.objects, len(number)),
             "detail": outcome.details,
         },
-        schema=_empty("gold.rule_violations").schema,
+        schema=as_table("gold.rule_violations").schema,
     )
 
 
@@ -132,8 +132,3 @@ def _lists(ids: pl.Series, members: Members, violations: int) -> pl.Series:
     lists = listed.group_by("violation", maintain_order=True).agg("id")
     every = pl.DataFrame({"violation": np.arange(violations)})
     return every.join(lists, on="violation", how="left", maintain_order="left")["id"].fill_null([])
-
-
-def _empty(identifier: str) -> pl.DataFrame:
-    spec = TABLES[identifier]
-    return pl.DataFrame(schema={name: kind for name, kind in spec.schema.items() if name not in spec.partition})

@@ -513,7 +513,7 @@ def _name_fields(value: object, read: ValidatorFunctionWrapHandler) -> object:
         shapes = [shape for _, _, shape in _SHAPES]
         hidden = {*(shape.__name__ for shape in shapes), Linked.__name__, "str", "float", "datetime"}
         name = value.get("name", "without a name") if isinstance(value, dict) else value
-        said = complaints(error, Union[tuple(shapes)], hidden).removeprefix("the file: ")  # noqa: UP007
+        said = complaints(error, Union[tuple(shapes)], hidden).removeprefix("the file: ")  # noqa: UP007  # of a list, so no "|"
         raise ValueError(f"rule {name}: {said}") from error
 
 
