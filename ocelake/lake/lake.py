@@ -21,6 +21,7 @@ from ocelake.lake.catalog import PublicationCatalog
 from ocelake.lake.evolve import ensure_tables
 from ocelake.lake.publication import Publication
 from ocelake.lake.records import AsOf, Moment, PublicationRecord, records_frame
+from ocelake.lake.rows import difference, read_files
 from ocelake.lake.scan import Plan, plan_table, scan_table
 from ocelake.lake.store import PublicationStore, SqlStore
 from ocelake.lake.timeline import View, latest_publication, loaded_moment, moment_of, table_view
@@ -207,6 +208,26 @@ class Lake:
         """Read a table of one log part by part, in the order of its files and in bounded memory; see `scan`."""
         rows = self.scan(identifier, log_id, as_of=as_of, columns=columns)
         yield from rows.collect_batches(chunk_size=_PART, lazy=True)
+
+    def changes(
+        self, identifier: str, log_id: str, *, since: AsOf | Moment, until: AsOf | Moment = None
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Give what changed in a log's slice of a table between two moments: the rows that went, and those that came.
+
+        Only files that are in one of both states alone are read; a row that is in both (its file was rewritten or
+        compacted) did not change.
+
+        Raises
+        ------
+        NotFound
+            Where there is no such table or publication, or its state has expired.
+        """
+        plans = [self.plan(identifier, log_id=log_id, as_of=moment) for moment in (since, until)]
+        spec, (before, after) = _spec(identifier), ({file.file_path: file for file in plan.files} for plan in plans)
+        went = [file for path, file in before.items() if path not in after]
+        came = [file for path, file in after.items() if path not in before]
+        io = plans[1].table.io
+        return difference(read_files(io, spec, went), read_files(io, spec, came))
 
     def plan(self, identifier: str, *, log_id: str | None = None, as_of: AsOf | Moment = None) -> Plan:
         """Plan which data files hold a table's rows at a moment."""

@@ -9,11 +9,13 @@ from typing import Final, Self
 
 import polars as pl
 from pydantic import BaseModel
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 from ocelake.errors import LakeError, NotFound, StalePublication
 from ocelake.lake.files import SliceWriter, bucket_count
 from ocelake.lake.records import PublicationRecord
+from ocelake.lake.rows import files_holding, key_of, read_file
 from ocelake.lake.snapshots import slice_files
 from ocelake.lake.store import AlreadyPublished, Change, Draft, PublicationStore
 from ocelake.tables import TABLES, Layer, TableSpec
@@ -58,6 +60,7 @@ class Publication:
         self._reads = dict(reads)
         self._settings = settings.model_dump(mode="json") if settings else {}
         self._writers: dict[str, tuple[bool, SliceWriter]] = {}
+        self._amended: dict[str, tuple[tuple[DataFile, ...], int]] = {}
         self._batches: set[str] = set()
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="ocelake-write")
         self._running: list[Future[None]] = []
@@ -113,6 +116,51 @@ class Publication:
             if identifier == "bronze.batches":
                 self._batches.update(frame["batch_id"])
 
+    def amend(self, identifier: str, *, add: pl.DataFrame | None = None, remove: pl.DataFrame | None = None) -> None:
+        """Take some rows out of the log's slice of a table, and add others.
+
+        Files that hold a row to be removed are written again without it; the others stay as they are. So the cost is
+        that of the touched files, and every file holds whole rows: no reader has to know of deletions.
+
+        Parameters
+        ----------
+        identifier : str
+            A table of the layer.
+        add, remove : DataFrame, optional
+            Rows to add (the table's columns without ``log_id`` and ``bucket``), and rows to remove, by their key.
+
+        Raises
+        ------
+        LakeError
+            Where the rows do not fit the table, or the table has rows in this publication already.
+        StalePublication
+            Where a row to be removed is not there: the slice is another one than the rows were computed for.
+        """
+        self._check_open()
+        spec, table = self._spec(identifier), self._tables[identifier]
+        if identifier in self._writers:
+            raise LakeError("The table has its rows already.", where=identifier, fix="Amend a table once.")
+        files = slice_files(table, self.log_id)
+        touched: list[DataFile] = []
+        if remove is not None and remove.height:
+            found = list(files_holding(table, spec, files, remove))
+            if sum(held for _, held in found) != remove.height:
+                raise StalePublication(
+                    f"Of {remove.height} rows to be removed {sum(held for _, held in found)} are there.",
+                    where=f"{identifier} of {self.log_id}",
+                    fix="Compute the layer again from the newest state.",
+                )
+            touched = [file for file, _ in found]
+        writer = self._writer(spec, replace=False, buckets=self._present_buckets(spec))
+        key = key_of(spec)
+        for file in touched:
+            rows = read_file(table.io, spec, file)
+            writer.write([rows.join(remove, on=key, how="anti", nulls_equal=True) if remove is not None else rows])
+        if add is not None:
+            writer.write([add])
+        rows_left = sum(file.record_count for file in files) - sum(file.record_count for file in touched)
+        self._amended[identifier] = tuple(touched), rows_left
+
     def commit(self) -> PublicationRecord:
         """Publish.
 
@@ -132,10 +180,10 @@ class Publication:
         for future in self._running:
             future.result()
         self._running.clear()
-        changes = {
-            identifier: Change(replace, tuple(writer.close()), writer.rows)
-            for identifier, (replace, writer) in self._writers.items()
-        }
+        changes = {}
+        for identifier, (replace, writer) in self._writers.items():
+            removed, kept = self._amended.get(identifier, ((), 0))
+            changes[identifier] = Change(replace, tuple(writer.close()), writer.rows + kept, removed)
         draft = Draft(
             self.log_id, self.layer, self._base, self._reads, self._settings, changes, frozenset(self._batches)
         )

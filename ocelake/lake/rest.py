@@ -198,7 +198,8 @@ class RestStore:
         for _ in range(_ATTEMPTS):
             table = self._load(identifier)
             kept = [] if change.replace or base is None else slice_files(table, log_id, base)
-            wanted = {file.file_path: file for file in (*kept, *change.files)}
+            gone = {file.file_path for file in change.removed}
+            wanted = {file.file_path: file for file in (*kept, *change.files) if file.file_path not in gone}
             present = {file.file_path: file for file in slice_files(table, log_id)}
             remove = [file for path, file in present.items() if path not in wanted]
             add = [file for path, file in wanted.items() if path not in present]

@@ -28,7 +28,16 @@ from ocelake.lake.retention import Retention, expired_snapshots, retained_public
 from ocelake.lake.snapshots import StagedSnapshot, of_log, slice_files, stage_files
 from ocelake.tables import Layer
 
-__all__ = ["AlreadyPublished", "Change", "Draft", "PublicationStore", "SqlStore", "batches_in", "check_draft"]
+__all__ = [
+    "AlreadyPublished",
+    "Change",
+    "Draft",
+    "PublicationStore",
+    "SqlStore",
+    "batches_in",
+    "check_draft",
+    "still_there",
+]
 
 _CACHED_TABLES: Final = 256
 _STAGING_THREADS: Final = 4
@@ -40,11 +49,25 @@ class AlreadyPublished(Exception):  # a signal: every batch of the draft is ther
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one table: new files, in place of the log's slice or beside it."""
+    """What happens to one table: new files, in place of the log's slice or of some of its files, or beside it.
+
+    Attributes
+    ----------
+    replace : bool
+        Whether the files take the place of the whole slice.
+    files : tuple of DataFile
+        The new files.
+    rows : int
+        Rows that were written; of an amended slice, all that it has now.
+    removed : tuple of DataFile
+        Files of the slice that the new ones take the place of: they hold what is left of these. Where one of them is no
+        longer in the slice (it was compacted meanwhile), the publication is stale.
+    """
 
     replace: bool
     files: tuple[DataFile, ...]
     rows: int
+    removed: tuple[DataFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +190,32 @@ def check_draft(draft: Draft, latest: PublicationRecord | None, batches: Callabl
 
 def _stage_change(table: Table, draft: Draft, change: Change) -> StagedSnapshot | None:
     """Stage a draft's change of one table; None where the slice stays as it is: empty."""
-    remove = slice_files(table, draft.log_id) if change.replace else []
+    remove = slice_files(table, draft.log_id) if change.replace else still_there(table, draft, change)
     if not remove and not change.files:
         return None
     properties = {"ocelake.log": draft.log_id, "ocelake.layer": draft.layer}
     return stage_files(table, add=change.files, remove=remove, properties=properties)
+
+
+def still_there(table: Table, draft: Draft, change: Change, snapshot_id: int | None = None) -> list[DataFile]:
+    """Give the removed files of a change, as the table has them now.
+
+    Raises
+    ------
+    StalePublication
+        Where one of them is gone.
+    """
+    if not change.removed:
+        return []
+    gone = {file.file_path for file in change.removed}
+    present = [file for file in slice_files(table, draft.log_id, snapshot_id) if file.file_path in gone]
+    if len(present) < len(gone):
+        raise StalePublication(
+            "Files that hold rows to be removed were compacted meanwhile.",
+            where=f"{'.'.join(table.name())} of {draft.log_id}",
+            fix="Compute the layer again from the newest state.",
+        )
+    return present
 
 
 class SqlStore:
