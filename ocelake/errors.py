@@ -15,6 +15,8 @@ __all__ = [
     "QueryRefused",
     "SettingError",
     "StalePublication",
+    "StreamError",
+    "Unreachable",
 ]
 
 
@@ -65,6 +67,14 @@ class NotFound(LakeError):
 
 class StalePublication(LakeError):
     """Another writer published the same layer of the same log first; compute again from the new state."""
+
+
+class StreamError(OcelakeError):
+    """Kafka, or the schema registry, refuses."""
+
+
+class Unreachable(StreamError):
+    """Kafka, or the schema registry, does not answer: the same may work later, so it is worth another try."""
 
 
 class QueryRefused(OcelakeError):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.integration.kafka_fixtures"]
+
 settings.register_profile("ocelake", deadline=None)  # a busy machine is no defect
 settings.load_profile("ocelake")
 

@@ -1,0 +1,240 @@
+"""Kafka's clients, and the errors that they meet in the domain's terms.
+
+Making a client connects to nothing: it does so by itself, and again after every break. `reach` tells whether there is a
+broker at all, and why not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
+from confluent_kafka.cimpl import NewTopic
+
+from ocelake.errors import NotFound, SettingError, StreamError, Unreachable
+from ocelake.stream.settings import KafkaSettings
+
+__all__ = ["admin", "consumer", "create_topic", "failure", "partitions", "producer", "reach"]
+
+_LOG: Final = logging.getLogger("ocelake.kafka")
+_LOG.addHandler(logging.NullHandler())
+
+_CLIENT: Final[Mapping[str, object]] = {
+    "client.id": "ocelake",
+    "socket.connection.setup.timeout.ms": 10_000,
+    "reconnect.backoff.max.ms": 2_000,  # a broker that is back shall be found within seconds
+}
+_PRODUCER: Final[Mapping[str, object]] = {
+    "enable.idempotence": True,  # nothing doubled or out of order by a retry; acks=all
+    "compression.type": "lz4",
+    "linger.ms": 20,
+    "batch.num.messages": 50_000,
+    "batch.size": 1_000_000,
+    "queue.buffering.max.messages": 500_000,
+    "queue.buffering.max.kbytes": 262_144,
+}
+_CONSUMER: Final[Mapping[str, object]] = {
+    "enable.auto.commit": False,  # the lake knows the offsets
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # messages that the broker no longer has are not passed over in silence
+    "isolation.level": "read_committed",
+    "enable.partition.eof": False,
+    "queued.max.messages.kbytes": 32_768,
+}
+
+_REFUSED: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+_ABSENT: Final = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._WAIT_COORD,
+    }
+)
+_UNKNOWN: Final = frozenset(
+    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+)
+
+OnError: TypeAlias = Callable[[KafkaError], object]
+
+_Client = TypeVar("_Client")
+
+
+def producer(settings: KafkaSettings, *, on_error: OnError | None = None) -> Producer:
+    """Make a producer: idempotent, in large compressed batches.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+        Their properties win over the defaults.
+    on_error : function of KafkaError, optional
+        Told of breaks that the client mends by itself.
+
+    Raises
+    ------
+    SettingError
+        Where no broker is named or a property is of no use.
+    """
+    return _make(Producer, settings, _PRODUCER, on_error)
+
+
+def consumer(settings: KafkaSettings, group: str, *, on_error: OnError | None = None) -> Consumer:
+    """Make a consumer that commits nothing, and does not go on where what it asks for is gone.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+        Their properties win over the defaults.
+    group : str
+        Members of one group share a topic's partitions.
+    on_error : function of KafkaError, optional
+        Told of breaks that the client mends by itself.
+
+    Raises
+    ------
+    SettingError
+        Where no broker is named or a property is of no use.
+    """
+    return _make(Consumer, settings, {**_CONSUMER, "group.id": group}, on_error)
+
+
+def admin(settings: KafkaSettings, *, on_error: OnError | None = None) -> AdminClient:
+    """Make a client for topics and groups.
+
+    Raises
+    ------
+    SettingError
+        Where no broker is named or a property is of no use.
+    """
+    return _make(AdminClient, settings, {}, on_error)
+
+
+def reach(settings: KafkaSettings, *, seconds: float = 10) -> ClusterMetadata:
+    """Ask the brokers for what they hold: whether they can be reached, and may be.
+
+    Raises
+    ------
+    Unreachable
+        Where none answers in that time.
+    StreamError
+        Where a broker refuses.
+    SettingError
+        Where no broker is named or a property is of no use.
+    """
+    met: list[KafkaError] = []
+    client = admin(settings, on_error=met.append)
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return client.list_topics(timeout=max(0.0, min(0.5, until - time.monotonic())))
+        except KafkaException as error:
+            client.poll(0)  # where the client tells what it met
+            refusals = [item for item in met if item.code() in _REFUSED]
+            if refusals or time.monotonic() >= until:
+                reasons = [item for item in met if item.code() != KafkaError._ALL_BROKERS_DOWN]
+                raise failure((refusals or reasons or error.args)[-1], settings) from error
+
+
+def partitions(settings: KafkaSettings, topic: str, *, seconds: float = 10) -> int:
+    """Give the number of partitions of a topic.
+
+    Raises
+    ------
+    NotFound
+        Where there is no such topic; else as `reach`.
+    """
+    found = reach(settings, seconds=seconds).topics.get(topic)
+    if found is None:
+        raise _no_topic(topic)
+    return len(found.partitions)
+
+
+def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: float = 30) -> bool:
+    """Create a topic with so many partitions, where it is not there; whether it was not.
+
+    Raises
+    ------
+    Unreachable
+        Where no broker answers.
+    StreamError
+        Where the brokers refuse.
+    """
+    client = admin(settings)
+    wanted = NewTopic(topic, num_partitions=count)
+    try:
+        client.create_topics([wanted], request_timeout=seconds, operation_timeout=seconds)[topic].result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise failure(error.args[0], settings, doing=f"The topic {topic!r} cannot be created") from error
+    return True
+
+
+def failure(error: KafkaError, settings: KafkaSettings, *, doing: str | None = None) -> StreamError:
+    """Give an error of Kafka as one that says what, where, and what to do.
+
+    Parameters
+    ----------
+    error : KafkaError
+        From an exception (``args[0]``), a message, or what a client was told.
+    settings : KafkaSettings
+        Whose secrets are not shown.
+    doing : str, optional
+        What failed, as the beginning of a sentence.
+    """
+    said = settings.hide(error.str()).rstrip(".")
+    where = settings.bootstrap_servers
+    code = error.code()
+    if code in _REFUSED:
+        return StreamError(
+            f"{doing or 'Kafka refuses the connection'}: {said}.",
+            where=where,
+            fix="Check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_..., KAFKA_SSL_..., and the rights of the user.",
+        )
+    if code in _ABSENT or error.retriable():
+        return Unreachable(
+            f"{doing or 'Kafka does not answer'}: {said}.",
+            where=where,
+            fix="Check KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL, and that the brokers are running.",
+        )
+    return StreamError(f"{doing or 'Kafka fails'}: {said}.", where=where)
+
+
+def _no_topic(topic: str) -> NotFound:
+    return NotFound(f"There is no topic {topic!r}.", fix="Create it, or produce into it: `ocelake produce LOG TOPIC`.")
+
+
+def _make(
+    kind: Callable[[dict[str, Any]], _Client],
+    settings: KafkaSettings,
+    own: Mapping[str, object],
+    on_error: OnError | None,
+) -> _Client:
+    properties: dict[str, Any] = {**_CLIENT, **own, **settings.client_properties()}
+    properties |= {"logger": _LOG, "error_cb": on_error or _LOG.debug}
+    try:
+        return kind(properties)
+    except (KafkaException, ValueError, TypeError) as error:
+        said = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        raise SettingError(
+            f"Kafka's client refuses its configuration: {settings.hide(said)}.",
+            fix="Correct KAFKA_... or OCELAKE_KAFKA__... in the environment.",
+        ) from error
