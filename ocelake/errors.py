@@ -12,6 +12,7 @@ __all__ = [
     "LogRefused",
     "NotFound",
     "OcelakeError",
+    "OutcomeUnknown",
     "QueryRefused",
     "SettingError",
     "StalePublication",
@@ -58,7 +59,7 @@ class SettingError(OcelakeError):
 
 
 class LakeError(OcelakeError):
-    """The catalog or the warehouse refuses or cannot be reached."""
+    """The catalog or the warehouse refuses."""
 
 
 class NotFound(LakeError):
@@ -73,8 +74,18 @@ class StreamError(OcelakeError):
     """Kafka, or the schema registry, refuses."""
 
 
-class Unreachable(StreamError):
-    """Kafka, or the schema registry, does not answer: the same may work later, so it is worth another try."""
+class Unreachable(OcelakeError):
+    """A system outside (database, warehouse, broker, registry) did not do its part for as long as it was tried.
+
+    Nothing is broken and nothing was half done: the same call may be made again later.
+    """
+
+
+class OutcomeUnknown(Unreachable):
+    """The answer to a commit got lost, and nobody could be asked since: it is made wholly, or not at all.
+
+    Whoever goes on has to look first which of both it is.
+    """
 
 
 class QueryRefused(OcelakeError):

@@ -26,6 +26,7 @@ __all__ = [
     "LakeSettings",
     "LogSettings",
     "MiningSettings",
+    "Resilience",
     "check_log_id",
     "complaints",
     "home_path",
@@ -56,6 +57,57 @@ def check_log_id(log_id: str) -> str:
     return log_id
 
 
+class Resilience(BaseModel):
+    """How patient calls to systems outside are: databases, warehouses, brokers, registries.
+
+    Attributes
+    ----------
+    seconds : float
+        How long a call is made again and again before it is given up.
+    first_wait, longest_wait : float
+        Seconds between two tries: a random time up to ``first_wait``, then up to twice, four times, ... of it, and
+        never more than ``longest_wait``.
+    call_seconds : float
+        Time-out of one try. It is handed to the client that makes the call, which ends it: a call that is only left
+        alone would go on behind its caller's back.
+    failures : int
+        After so many failures in a row, by all threads of the process, the system is left alone ...
+    open_seconds : float
+        ... for so long; then the next call tells whether it is back.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: Annotated[float, Field(gt=0)] = 60.0
+    first_wait: Annotated[float, Field(gt=0)] = 0.2
+    longest_wait: Annotated[float, Field(gt=0)] = 4.0
+    call_seconds: Annotated[float, Field(gt=0)] = 10.0
+    failures: Annotated[int, Field(gt=0)] = 5
+    open_seconds: Annotated[float, Field(gt=0)] = 5.0
+
+    @classmethod
+    def load(cls) -> Resilience:
+        """Read ``OCELAKE_RESILIENCE__<NAME>``, such as ``OCELAKE_RESILIENCE__SECONDS``.
+
+        Raises
+        ------
+        SettingError
+            Where there is no such name, or the value does not suit it.
+        """
+        prefix = "OCELAKE_RESILIENCE__"
+        values = {
+            name.removeprefix(prefix).lower(): value for name, value in os.environ.items() if name.startswith(prefix)
+        }
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingError(
+                f"The settings of retries cannot be read: {complaints(error, cls)}.",
+                where=", ".join(sorted(prefix + str(item["loc"][0]).upper() for item in error.errors())),
+                fix="Correct or unset them.",
+            ) from error
+
+
 class LakeSettings(BaseModel):
     """Where the lake is.
 
@@ -69,6 +121,8 @@ class LakeSettings(BaseModel):
         Root of the data files: a local folder or ``s3://bucket/path``.
     catalog_properties : dict of str to str
         Handed to pyiceberg (``s3.endpoint``, ``s3.access-key-id``, ``token``, ...).
+    resilience : Resilience
+        How long a database or warehouse is waited for that does not answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,13 +131,14 @@ class LakeSettings(BaseModel):
     catalog_uri: str
     warehouse: str
     catalog_properties: dict[str, str] = Field(default_factory=dict)
+    resilience: Resilience = Resilience()
 
     @classmethod
     def load(cls, home: str | os.PathLike[str] | None = None) -> LakeSettings:
         """Read ``OCELAKE_HOME``, ``OCELAKE_CATALOG_URI``, ``OCELAKE_WAREHOUSE`` and ``OCELAKE_CATALOG__<PROPERTY>``.
 
         A property's name is in lower case with ``__`` for a dot and ``_`` for a dash:
-        ``OCELAKE_CATALOG__S3__ACCESS_KEY_ID`` is ``s3.access-key-id``.
+        ``OCELAKE_CATALOG__S3__ACCESS_KEY_ID`` is ``s3.access-key-id``. Its patience comes from `Resilience.load`.
         """
         root = home_path(home)
         prefix = "OCELAKE_CATALOG__"
@@ -97,6 +152,7 @@ class LakeSettings(BaseModel):
             catalog_uri=os.environ.get("OCELAKE_CATALOG_URI") or f"sqlite:///{quote(str(root / 'catalog.db'))}",
             warehouse=os.environ.get("OCELAKE_WAREHOUSE") or str(root / "warehouse"),
             catalog_properties=properties,
+            resilience=Resilience.load(),
         )
 
     @property

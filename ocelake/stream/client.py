@@ -188,7 +188,7 @@ def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: fl
     return True
 
 
-def failure(error: KafkaError, settings: KafkaSettings, *, doing: str | None = None) -> StreamError:
+def failure(error: KafkaError, settings: KafkaSettings, *, doing: str | None = None) -> StreamError | Unreachable:
     """Give an error of Kafka as one that says what, where, and what to do.
 
     Parameters
