@@ -3,13 +3,16 @@
 pyiceberg commits one table at a time. Here the pointers of all tables of a publication, and the publication's row,
 change in one SQL transaction, each pointer only if it still is what the writer staged against (compare-and-swap). It
 works with SQLite (write-ahead log; writers wait for each other) and PostgreSQL (an advisory lock orders publications).
+
+A look that fails is made again (`ocelake.resilience`). A transaction is not: whoever opened it knows what to look for
+where its end is not known.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -30,6 +33,8 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
+    Select,
     String,
     UniqueConstraint,
     event,
@@ -43,10 +48,12 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from ocelake.lake.records import PublicationRecord
+from ocelake.resilience import Guard
 
 __all__ = ["PointerMoved", "PublicationCatalog", "Swap"]
 
 _BUSY_SECONDS: Final = 120
+_IDLE_SECONDS: Final = 60
 _LOCK: Final = 0x0CE1A4E
 _METADATA: Final = MetaData()
 
@@ -84,11 +91,27 @@ class Swap:
 
 
 class PublicationCatalog(SqlCatalog):
-    """A SQL catalog that publishes many tables at once."""
+    """A SQL catalog that publishes many tables at once.
+
+    Parameters
+    ----------
+    name : str
+        As pyiceberg's.
+    guard : Guard
+        For the looks; also says for how long a call to the database may take.
+    properties
+        As pyiceberg's.
+    """
+
+    def __init__(self, name: str, *, guard: Guard, **properties: str) -> None:
+        self.guard = guard
+        super().__init__(name, **properties)
 
     def _init_catalog(self) -> None:
         if self.engine.dialect.name == "sqlite":
             _prepare_sqlite(self.engine)
+        else:
+            _prepare_postgresql(self.engine, self.guard.settings.call_seconds)
         # Two processes that open a new lake at once may both create the tables; the second one then finds them.
         for last in (False, True):
             try:
@@ -107,6 +130,14 @@ class PublicationCatalog(SqlCatalog):
                 yield connection
             return
         with self.engine.begin() as connection:
+            # A writer that is cut off keeps the lock until the server gives it up, which by default it never does.
+            connection.execute(
+                text(
+                    "SELECT set_config('lock_timeout', :busy, true),"
+                    " set_config('idle_in_transaction_session_timeout', :idle, true)"
+                ),
+                {"busy": f"{_BUSY_SECONDS}s", "idle": f"{_IDLE_SECONDS}s"},
+            )
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             yield connection
 
@@ -120,8 +151,8 @@ class PublicationCatalog(SqlCatalog):
         )
         if connection is not None and self.engine.dialect.name != "sqlite":
             query = query.with_for_update()
-        with self._connected(connection) as reader:
-            found = {f"{namespace}.{name}": place or "" for namespace, name, place in reader.execute(query)}
+        rows = self._rows(query, connection)
+        found = {f"{row.table_namespace}.{row.table_name}": row.metadata_location or "" for row in rows}
         wanted = list(identifiers)
         for identifier in wanted:
             if not found.get(identifier):
@@ -175,7 +206,12 @@ class PublicationCatalog(SqlCatalog):
                 "snapshot_log": [*log, *staged.metadata.snapshot_log],
             }
         )
-        self._write_metadata(metadata, staged.io, staged.metadata_location)
+        try:
+            self._write_metadata(metadata, staged.io, staged.metadata_location)
+        except OSError:
+            with suppress(OSError):
+                staged.io.delete(staged.metadata_location)
+            raise
         return StagedTable(identifier, metadata, staged.metadata_location, staged.io, self)
 
     def swap(self, connection: Connection, swaps: Iterable[Swap]) -> None:
@@ -249,22 +285,21 @@ class PublicationCatalog(SqlCatalog):
             query = query.where(_PUBLICATIONS.c.time <= (until - _EPOCH) // _MICROSECOND)
         if limit is not None:
             query = query.limit(limit)
-        with self._connected(connection) as reader:
-            return [_record(row._asdict()) for row in reader.execute(query)]
+        return [_record(row._asdict()) for row in self._rows(query, connection)]
 
     def log_ids(self) -> list[str]:
         """Give every log that has a publication, sorted."""
         query = select(_PUBLICATIONS.c.log_id).distinct().order_by(_PUBLICATIONS.c.log_id)
-        with self._connected(None) as reader:
-            return [str(row.log_id) for row in reader.execute(query)]
+        return [str(row.log_id) for row in self._rows(query, None)]
 
-    @contextmanager
-    def _connected(self, connection: Connection | None) -> Iterator[Connection]:
+    def _rows(self, query: Select[*tuple[Any, ...]], connection: Connection | None) -> Sequence[Row[Any]]:
         if connection is not None:
-            yield connection
-            return
+            return connection.execute(query).all()
+        return self.guard.call(self._look, query)
+
+    def _look(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[Any]]:
         with self.engine.connect() as reader:
-            yield reader
+            return reader.execute(query).all()
 
 
 def _record(row: dict[str, Any]) -> PublicationRecord:
@@ -285,3 +320,20 @@ def _prepare_sqlite(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {kind}")
+
+
+def _prepare_postgresql(engine: Engine, seconds: float) -> None:
+    """Let a server that is cut off be noticed within about ``seconds``, as it connects and in the middle of a query."""
+
+    @event.listens_for(engine, "do_connect")
+    def configure(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+        whole = max(1, round(seconds))
+        limits = {
+            "connect_timeout": max(2, whole),  # libpq knows no shorter one
+            "keepalives_idle": whole,
+            "keepalives_interval": max(1, whole // 5),
+            "keepalives_count": 3,
+            "tcp_user_timeout": whole * 1000,
+        }
+        for name, value in limits.items():  # what the address says goes first
+            parameters.setdefault(name, value)

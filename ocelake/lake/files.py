@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import polars as pl
@@ -24,7 +24,8 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 from pyiceberg.table import Table
 
-from ocelake.errors import LakeError
+from ocelake.errors import LakeError, Unreachable
+from ocelake.lake.guards import warehouse_may_recover
 from ocelake.tables import TableSpec
 
 __all__ = ["BUCKET_ROWS", "SliceWriter", "bucket_count", "bucket_of", "is_sorted"]
@@ -68,6 +69,9 @@ def is_sorted(frame: pl.DataFrame, by: Sequence[str]) -> bool:
 class SliceWriter:
     """Writes one log's rows of one table to data files as they come, in bounded memory.
 
+    A file whose writing breaks cannot be gone on with, and the rows before are no longer at hand: where the disk is
+    full, `write` and `close` raise `Unreachable`, and whoever has the rows writes them anew after `discard`.
+
     Parameters
     ----------
     table : pyiceberg.table.Table
@@ -107,9 +111,10 @@ class SliceWriter:
     def close(self) -> list[DataFile]:
         """Finish the files and give them with their statistics."""
         self._flush()
-        for file in self._open.values():
-            self._files.append(file.close())
-        self._open.clear()
+        with self._storing():
+            for bucket in list(self._open):
+                self._files.append(self._open[bucket].close())
+                del self._open[bucket]
         return list(self._files)
 
     def discard(self) -> None:
@@ -156,15 +161,33 @@ class SliceWriter:
         self._waiting.clear()
         if not is_sorted(frame, self._sort):
             frame = frame.sort(self._sort)
-        for bucket, part in self._split(frame):
-            groups = max(1, part.height // _ROW_GROUP_ROWS)
-            for piece in part.iter_slices(max(1, -(-part.height // groups))):
-                file = self._open.get(bucket)
-                if file is None:
-                    file = self._open[bucket] = _OpenFile(self._table, self._schema, self._partition(bucket))
-                file.write(self._arrow(piece, bucket))
-                if file.size >= _FILE_BYTES:
-                    self._files.append(self._open.pop(bucket).close())
+        with self._storing():
+            for bucket, part in self._split(frame):
+                groups = max(1, part.height // _ROW_GROUP_ROWS)
+                for piece in part.iter_slices(max(1, -(-part.height // groups))):
+                    self._store(piece, bucket)
+
+    def _store(self, piece: pl.DataFrame, bucket: int) -> None:
+        file = self._open.get(bucket)
+        if file is None:
+            file = self._open[bucket] = _OpenFile(self._table, self._schema, self._partition(bucket))
+        file.write(self._arrow(piece, bucket))
+        if file.size >= _FILE_BYTES:
+            self._files.append(file.close())
+            del self._open[bucket]
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not warehouse_may_recover(error):
+                raise
+            raise Unreachable(
+                f"The warehouse could not be written: {error}.",
+                where=f"{self._spec.identifier} at {self._table.location()}",
+                fix="See that it has room and can be reached, then do it again. Nothing was published.",
+            ) from error
 
     def _split(self, frame: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
         if self._spec.bucket is None or self._buckets == 1:
@@ -196,14 +219,20 @@ class _OpenFile:
         self._table, self._partition = table, partition
         self.path = table.location_provider().new_data_location(f"{uuid.uuid4()}.parquet", partition)
         self._stream = table.io.new_output(self.path).create(overwrite=True)
-        self._writer = pq.ParquetWriter(
-            self._stream,
-            schema,
-            compression="zstd",
-            store_schema=False,
-            write_batch_size=64 * 1024,
-            write_page_index=True,
-        )
+        try:
+            self._writer = pq.ParquetWriter(
+                self._stream,
+                schema,
+                compression="zstd",
+                store_schema=False,
+                write_batch_size=64 * 1024,
+                write_page_index=True,
+            )
+        except OSError:  # it begins with a few bytes, for which the disk may have no room
+            with suppress(OSError):
+                self._stream.close()
+            table.io.delete(self.path)
+            raise
 
     @property
     def size(self) -> int:
@@ -214,8 +243,10 @@ class _OpenFile:
         self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
 
     def abort(self) -> None:
-        self._writer.close()
-        self._stream.close()
+        try:
+            self._writer.close()
+        finally:
+            self._stream.close()
 
     def close(self) -> DataFile:
         self._writer.close()

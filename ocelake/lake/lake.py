@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ocelake.errors import LakeError, NotFound
 from ocelake.lake.catalog import PublicationCatalog
 from ocelake.lake.evolve import ensure_tables
+from ocelake.lake.guards import catalog_guard, warehouse_guard
 from ocelake.lake.publication import Publication
 from ocelake.lake.records import AsOf, Moment, PublicationRecord, records_frame
 from ocelake.lake.rows import difference, read_files
@@ -54,7 +55,9 @@ def open_lake(home: str | os.PathLike[str] | None = None, *, settings: LakeSetti
     Raises
     ------
     LakeError
-        Where the catalog cannot be reached.
+        Where the catalog refuses.
+    Unreachable
+        Where it does not answer.
     """
     if settings is None:
         settings = LakeSettings.load(home)
@@ -81,9 +84,7 @@ class Lake:
     @cached_property
     def store(self) -> PublicationStore:
         """The commit point of publications; its tables are up to date with the registry."""
-        store = _connect(self.settings)
-        ensure_tables(store.catalog, TABLES)
-        return store
+        return _connect(self.settings)
 
     @property
     def catalog(self) -> Catalog:
@@ -344,29 +345,34 @@ def _connect(settings: LakeSettings) -> PublicationStore:
     }
     if settings.catalog_uri.startswith(("http://", "https://")):
         return _connect_rest(settings, properties)
+    guard = catalog_guard(settings)
+
+    @guard
+    def opened() -> PublicationCatalog:
+        catalog = PublicationCatalog(_CATALOG_NAME, guard=guard, **properties)
+        ensure_tables(catalog, TABLES)
+        return catalog
+
     try:
-        return SqlStore(PublicationCatalog(_CATALOG_NAME, **properties))
+        return SqlStore(opened(), warehouse_guard(settings))
     except SQLAlchemyError as error:
         raise LakeError(
             f"The catalog cannot be opened: {error}",
-            where=settings.catalog_uri,
-            fix="Check OCELAKE_CATALOG_URI, and that the database is running.",
+            where=guard.place,
+            fix="Check OCELAKE_CATALOG_URI.",
         ) from error
 
 
 def _connect_rest(settings: LakeSettings, properties: dict[str, str]) -> PublicationStore:
-    from pyiceberg.catalog.rest import RestCatalog
     from requests import RequestException
 
-    from ocelake.lake.rest import RestStore
+    from ocelake.lake.rest import open_rest
 
     try:
-        store = RestStore(RestCatalog(_CATALOG_NAME, **properties))
-        store.recover()
+        return open_rest(_CATALOG_NAME, settings, properties, TABLES)
     except (RequestException, RESTError) as error:
         raise LakeError(
             f"The catalog cannot be opened: {error}",
             where=settings.catalog_uri,
-            fix="Check OCELAKE_CATALOG_URI, the catalog's properties, and that the server is running.",
+            fix="Check OCELAKE_CATALOG_URI, and the catalog's properties.",
         ) from error
-    return store

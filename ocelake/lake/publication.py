@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -12,7 +13,8 @@ from pydantic import BaseModel
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
-from ocelake.errors import LakeError, NotFound, StalePublication
+from ocelake import metrics
+from ocelake.errors import LakeError, NotFound, OutcomeUnknown, StalePublication, Unreachable
 from ocelake.lake.files import SliceWriter, bucket_count
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.rows import files_holding, key_of, read_file
@@ -175,8 +177,13 @@ class Publication:
         StalePublication
             Where another writer published this layer of the log since the block was entered, or from a newer state.
             Batches are the exception: they are added to whatever is there.
+        Unreachable
+            Where the catalog or the warehouse failed for too long; nothing was published.
+        OutcomeUnknown
+            Where the catalog failed as it committed, and has not answered since.
         """
         self._check_open()
+        began = time.perf_counter()
         for future in self._running:
             future.result()
         self._running.clear()
@@ -193,12 +200,17 @@ class Publication:
         writers = [writer for _, writer in self._writers.values()]
         self._finish()
         try:
-            return self._store.publish(draft)
-        except (AlreadyPublished, StalePublication) as refused:
+            record = self._store.publish(draft)
+        except OutcomeUnknown:
+            raise
+        except (AlreadyPublished, StalePublication, Unreachable) as refused:
             for writer in writers:
                 writer.discard()
-            if isinstance(refused, StalePublication):
+            if not isinstance(refused, AlreadyPublished):
                 raise
+        else:
+            _tell(record, time.perf_counter() - began)
+            return record
         self.discarded = True
         return self._store.publications(log_id=self.log_id, layer=self.layer, limit=1)[0]
 
@@ -257,3 +269,11 @@ class Publication:
         files = slice_files(self._tables[spec.identifier], self.log_id)
         # A log that was split has rows in its highest bucket: each got millions.
         return 1 << max((file.partition[place] for file in files), default=0).bit_length()
+
+
+def _tell(record: PublicationRecord, seconds: float) -> None:
+    labels = record.log_id, record.layer
+    metrics.COMMIT_SECONDS.labels(*labels).observe(seconds)
+    metrics.ROWS_COMMITTED.labels(*labels).inc(sum(record.rows.values()))
+    metrics.PUBLICATION_NUMBER.labels(*labels).set(record.number)
+    metrics.PUBLICATION_TIME.labels(*labels).set(record.time.timestamp())

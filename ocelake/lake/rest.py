@@ -4,6 +4,9 @@ The commit point is a row of the Iceberg table ``lake.publications``. A publicat
 each table, and then writes that it is committed. Readers resolve each log through the snapshots of its newest committed
 publication, so that they never see a half of one. What an interrupted publication left in a table stays invisible, and
 goes when the log's slice is settled next: at the next opening of the lake, or by the log's next publication.
+
+A look that fails is made again (`ocelake.resilience`); a commit whose answer got lost is not, the next look tells what
+became of it.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,20 +31,30 @@ from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
     NoSuchTableError,
     RESTError,
+    ServerError,
+    ServiceUnavailableError,
     TableAlreadyExistsError,
+    TooManyRequestsError,
 )
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import IntegerType, NestedField, StringType, TimestamptzType
-from requests import RequestException
+from requests import ConnectionError as NoConnection
+from requests import PreparedRequest, RequestException, Response, Session, Timeout
+from requests.adapters import HTTPAdapter
 
-from ocelake.errors import LakeError, StalePublication
+from ocelake.errors import LakeError, OutcomeUnknown, StalePublication, Unreachable
+from ocelake.lake.evolve import ensure_tables
+from ocelake.lake.guards import warehouse_guard
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.schema import TABLE_PROPERTIES
 from ocelake.lake.snapshots import slice_files, stage_files
 from ocelake.lake.store import Change, Draft, batches_in, check_draft
+from ocelake.resilience import Guard
+from ocelake.settings import LakeSettings
+from ocelake.tables import TableSpec
 
-__all__ = ["RestStore"]
+__all__ = ["RestStore", "open_rest"]
 
 _NAMESPACE: Final = "lake"
 _TABLE: Final = "lake.publications"
@@ -63,15 +76,57 @@ _SCHEMA: Final = Schema(
         for i, name in enumerate(_MAPS)
     ),
 )
+_NO_ANSWER: Final = (NoConnection, Timeout, ServiceUnavailableError, CommitStateUnknownException)
+"""What may follow a commit that was made."""
+
+
+def open_rest(
+    name: str, settings: LakeSettings, properties: dict[str, str], registry: Mapping[str, TableSpec]
+) -> RestStore:
+    """Connect to a REST catalog, bring it up to the registry, and clear what interrupted publications left.
+
+    Raises
+    ------
+    Unreachable
+        Where it does not answer.
+    """
+    guard = Guard(
+        "catalog",
+        settings.catalog_uri,
+        _may_recover,
+        "Check OCELAKE_CATALOG_URI, the catalog's properties, and that the server is running; then do it again.",
+        settings.resilience,
+    )
+
+    @guard
+    def opened() -> RestStore:
+        catalog = _Catalog(name, seconds=settings.resilience.call_seconds, **properties)
+        ensure_tables(catalog, registry)
+        store = RestStore(catalog, guard, warehouse_guard(settings))
+        store.recover()
+        return store
+
+    return opened()
 
 
 class RestStore:
-    """Publications over a REST catalog: intent, tables, commit."""
+    """Publications over a REST catalog: intent, tables, commit.
+
+    Parameters
+    ----------
+    catalog : RestCatalog
+        The server.
+    guard : Guard
+        For the looks.
+    warehouse : Guard
+        For what is written to the warehouse.
+    """
 
     shared_snapshots = False
 
-    def __init__(self, catalog: RestCatalog) -> None:
+    def __init__(self, catalog: RestCatalog, guard: Guard, warehouse: Guard) -> None:
         self.catalog = catalog
+        self._guard, self._warehouse = guard, warehouse
         self._read_at: tuple[int | None, pl.DataFrame] | None = None
 
     def tables(self, identifiers: Iterable[str]) -> dict[str, Table]:
@@ -107,13 +162,17 @@ class RestStore:
         intent, slices = self._announce(draft)
         try:
             snapshots = {
-                identifier: self._settle(identifier, draft.log_id, _snapshot(slices, identifier), change)
+                identifier: self._warehouse.call(
+                    self._settle, identifier, draft.log_id, _snapshot(slices, identifier), change
+                )
                 for identifier, change in draft.changes.items()
             }
             return self._conclude(draft, intent["token"], {k: v for k, v in snapshots.items() if v is not None})
-        except BaseException:
-            with suppress(LakeError, RequestException, RESTError):
+        except BaseException as error:
+            with suppress(LakeError, RequestException, RESTError, Unreachable):
                 self._abort(intent)
+            if isinstance(error, Unreachable):  # tables may refer to the files, whether or not it was concluded
+                raise OutcomeUnknown(error.what, where=error.where, fix=error.fix) from error
             raise
 
     def recover(self) -> None:
@@ -211,7 +270,7 @@ class RestStore:
             except CommitFailedException:
                 staged.discard()
                 continue
-            except CommitStateUnknownException:
+            except _NO_ANSWER:
                 continue  # the next look at the table tells
             return staged.snapshot_id
         raise LakeError("Other writers keep changing the table.", where=identifier, fix="Try again later.")
@@ -246,7 +305,7 @@ class RestStore:
         except CommitFailedException:
             time.sleep(random.uniform(0.0, 0.05))  # noqa: S311  # no secret: two writers shall not keep step
             return False
-        except CommitStateUnknownException:
+        except _NO_ANSWER:
             return False  # the next look at the table tells
         return True
 
@@ -261,8 +320,35 @@ class RestStore:
             return self._load(_TABLE)
 
     def _load(self, identifier: str) -> Table:
-        table: Table = self.catalog.load_table(identifier)
+        table: Table = self._guard.call(self.catalog.load_table, identifier)
         return table
+
+
+class _Catalog(RestCatalog):
+    """A REST catalog whose every request has a time-out; pyiceberg's have none."""
+
+    def __init__(self, name: str, *, seconds: float, **properties: str) -> None:
+        self._seconds = seconds
+        super().__init__(name, **properties)
+
+    def _create_session(self) -> Session:
+        session = super()._create_session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Limited(self._seconds))
+        return session
+
+
+class _Limited(HTTPAdapter):
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        super().__init__()
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        return super().send(request, *args, **{**kwargs, "timeout": kwargs.get("timeout") or self._seconds})
+
+
+def _may_recover(error: BaseException) -> bool:
+    return isinstance(error, (NoConnection, Timeout, ServerError, ServiceUnavailableError, TooManyRequestsError))
 
 
 def _slices(written: list[PublicationRecord]) -> dict[str, PublicationRecord]:

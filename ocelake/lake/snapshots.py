@@ -87,7 +87,11 @@ def stage_files(
         producer.delete_data_file(file)
     for file in add:
         producer.append_data_file(file)
-    producer.commit()
+    try:
+        producer.commit()
+    except OSError:
+        producer._clean_all_uncommitted()
+        raise
     return StagedSnapshot(
         table, producer.snapshot_id, transaction._updates, transaction._requirements, producer._clean_all_uncommitted
     )

@@ -21,11 +21,12 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import StagedTable, Table
 from sqlalchemy import Connection
 
-from ocelake.errors import LakeError, StalePublication
+from ocelake.errors import LakeError, OutcomeUnknown, StalePublication, Unreachable
 from ocelake.lake.catalog import PointerMoved, PublicationCatalog, Swap
 from ocelake.lake.records import PublicationRecord, parse_publication_id
 from ocelake.lake.retention import Retention, expired_snapshots, retained_publications
 from ocelake.lake.snapshots import StagedSnapshot, of_log, slice_files, stage_files
+from ocelake.resilience import Guard
 from ocelake.tables import Layer
 
 __all__ = [
@@ -147,6 +148,10 @@ class PublicationStore(Protocol):
             Where another writer was first.
         AlreadyPublished
             Where there is nothing to do.
+        Unreachable
+            Where the catalog or the warehouse failed for too long, and it is certain that nothing was published.
+        OutcomeUnknown
+            Where that is not certain.
         """
 
 
@@ -219,12 +224,23 @@ def still_there(table: Table, draft: Draft, change: Change, snapshot_id: int | N
 
 
 class SqlStore:
-    """Publications over a SQL catalog: one SQL transaction each."""
+    """Publications over a SQL catalog: one SQL transaction each.
+
+    Parameters
+    ----------
+    catalog : PublicationCatalog
+        Where the transactions are.
+    warehouse : Guard
+        For what is written beside them.
+    retention : Retention, optional
+        Which snapshots are kept; the default without it.
+    """
 
     shared_snapshots = True
 
-    def __init__(self, catalog: PublicationCatalog, retention: Retention | None = None) -> None:
+    def __init__(self, catalog: PublicationCatalog, warehouse: Guard, retention: Retention | None = None) -> None:
         self.catalog = catalog
+        self._warehouse = warehouse
         self.retention = retention or Retention()
         self._cache: OrderedDict[str, Table] = OrderedDict()
         self._cache_lock = threading.Lock()
@@ -253,22 +269,67 @@ class SqlStore:
         """
         staged = _Staged(self.catalog)
         try:
-            try:
-                self._stage(draft, staged, None)
-                with self.catalog.exclusive() as connection:
-                    record = self._swap(connection, draft, staged)
-            except PointerMoved:
-                staged.discard()
-                with self.catalog.exclusive() as connection:
-                    self._stage(draft, staged, connection)
-                    record = self._swap(connection, draft, staged)
-        except (StalePublication, AlreadyPublished):
+            record = self._warehouse.call(self._attempt, draft, staged)
+        except OutcomeUnknown:  # the lake may refer to what was staged
+            raise
+        except (StalePublication, AlreadyPublished, Unreachable):
             staged.discard()
             raise
         # The publication is made, whatever becomes of the tidying; what it leaves is an orphan.
         with suppress(Exception):
             staged.finish()
         return record
+
+    def _attempt(self, draft: Draft, staged: _Staged) -> PublicationRecord:
+        staged.discard()  # what an attempt left that the warehouse had no room for
+        self._stage(draft, staged, None)
+        try:
+            return self._commit(draft, staged, locked=False)
+        except PointerMoved:
+            return self._commit(draft, staged, locked=True)
+
+    def _commit(self, draft: Draft, staged: _Staged, *, locked: bool) -> PublicationRecord:
+        """Swap the pointers in one transaction, again where the database failed.
+
+        A transaction whose end is not known was made wholly or not at all. Whoever holds the lock knows that it is
+        over: the publication's row is then there, or will never be.
+
+        Parameters
+        ----------
+        locked : bool
+            Whether to stage anew with the lock held.
+        """
+        unknown: PublicationRecord | None = None
+
+        def swap() -> PublicationRecord:
+            nonlocal unknown
+            with self.catalog.exclusive() as connection:
+                if unknown is not None and self._is_made(unknown, connection):
+                    return unknown
+                unknown = None
+                if locked:
+                    staged.discard()
+                    self._stage(draft, staged, connection)
+                record = self._swap(connection, draft, staged)
+                unknown = record
+            return record
+
+        try:
+            return self.catalog.guard.call(swap)
+        except Unreachable as error:
+            if unknown is None:
+                raise
+            raise OutcomeUnknown(
+                f"Whether {unknown.publication_id} was published is not known: {error.what}",
+                where=error.where,
+                fix="Do it again once the catalog is back: what is published already is noticed.",
+            ) from error
+
+    def _is_made(self, record: PublicationRecord, connection: Connection) -> bool:
+        found = self.catalog.publications(
+            log_id=record.log_id, layer=record.layer, number=record.number, connection=connection
+        )
+        return found == [record]  # another writer's of the same number has another time, or other snapshots
 
     def _stage(self, draft: Draft, staged: _Staged, connection: Connection | None) -> None:
         tables = self.tables(draft.changes, connection)
@@ -325,16 +386,23 @@ class _Staged:
         """Write manifests and metadata of every table, without the snapshots of ``drop``."""
         self.tables = tables
 
-        def one(identifier: str) -> tuple[StagedSnapshot, StagedTable] | None:
+        def one(identifier: str) -> None:
             snapshot = _stage_change(tables[identifier], draft, draft.changes[identifier])
             if snapshot is None:
-                return None
+                self._parts[identifier] = None
+                return
             # The files of dropped snapshots stay, for whoever reads them: `ocelake.lake.maintenance` removes them.
             gone = drop.get(identifier, ())
-            return snapshot, self._catalog.stage(snapshot.table, snapshot.updates, snapshot.requirements, gone)
+            try:
+                table = self._catalog.stage(snapshot.table, snapshot.updates, snapshot.requirements, gone)
+            except OSError:
+                snapshot.discard()
+                raise
+            self._parts[identifier] = snapshot, table
 
         with ThreadPoolExecutor(_STAGING_THREADS, thread_name_prefix="ocelake-stage") as pool:
-            self._parts = dict(zip(draft.changes, pool.map(one, draft.changes), strict=True))
+            for done in [pool.submit(one, identifier) for identifier in draft.changes]:
+                done.result()
 
     def swaps(self) -> list[Swap]:
         """Give every pointer's move; a table that stays as it is has to be where it was, too."""

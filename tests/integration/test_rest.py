@@ -12,10 +12,10 @@ import pytest
 from polars.testing import assert_frame_equal
 from pyiceberg.catalog.sql import SqlCatalog
 
-from ocelake.errors import LakeError, StalePublication
+from ocelake.errors import StalePublication, Unreachable
 from ocelake.lake import Lake, open_lake
 from ocelake.lake.snapshots import slice_files
-from ocelake.settings import LakeSettings
+from ocelake.settings import LakeSettings, Resilience
 from tests.integration import rest_catalog
 from tests.integration.lake_processes import (
     COMPLETED,
@@ -148,6 +148,8 @@ def test_two_processes_at_once(settings: LakeSettings, tmp_path: Path) -> None:
 
 
 def test_unreachable_server_says_what_to_check(tmp_path: Path) -> None:
-    settings = LakeSettings(home=tmp_path, catalog_uri="http://127.0.0.1:1", warehouse=str(tmp_path))
-    with pytest.raises(LakeError, match="cannot be opened"):
+    settings = LakeSettings(
+        home=tmp_path, catalog_uri="http://127.0.0.1:1", warehouse=str(tmp_path), resilience=Resilience(seconds=0.3)
+    )
+    with pytest.raises(Unreachable, match="OCELAKE_CATALOG_URI"):
         open_lake(settings=settings).logs()
