@@ -8,7 +8,7 @@ the definition of what a record means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import duckdb
@@ -19,10 +19,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ocelake.ocel.json_scan import Elements
-from ocelake.ocel.records import EVENT_RECORD, OBJECT_RECORD
+from ocelake.ocel.records import EVENT_RECORD, MESSAGE_RECORD, OBJECT_RECORD
 from ocelake.tables import ATTRIBUTE, RELATIONSHIP
 
-__all__ = ["EVENT", "OBJECT", "RecordKind", "connect", "read_columns"]
+__all__ = ["EVENT", "MESSAGE", "OBJECT", "RecordKind", "connect", "read_columns"]
 
 _Bools: TypeAlias = NDArray[np.bool_]
 _Ints: TypeAlias = NDArray[np.int64]
@@ -30,28 +30,45 @@ _Ints: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class RecordKind:
-    """What an event, or an object, looks like in OCEL 2.0 JSON: its plain members, and the columns that they become."""
+    """What an event, or an object, looks like in OCEL 2.0 JSON.
+
+    Attributes
+    ----------
+    schema : Schema
+        The columns that it becomes; what is an integer there has to be one.
+    header : dict of str to str
+        Its plain members, and the columns that they become.
+    relation : dict of str to str
+        The members of one of its relations, the target first, and the fields that they become.
+    """
 
     schema: pl.Schema
     header: dict[str, str]
+    relation: dict[str, str] = field(default_factory=lambda: {"objectId": "object_id", "qualifier": "qualifier"})
 
     @property
     def query(self) -> str:
         """SQL that parses the records of the table ``chunk``; a record that is no JSON gives nulls."""
         plain = ", ".join(f'"{name}": "JSON"' for name in self.header)
         nested = '"attributes": [{"name": "JSON", "time": "JSON", "value": "JSON"}], '
-        nested += '"relationships": [{"objectId": "JSON", "qualifier": "JSON"}]'
+        nested += '"relationships": [{' + ", ".join(f'"{name}": "JSON"' for name in self.relation) + "}]"
+        relation = ", ".join(f'"{name}" VARCHAR' for name in self.relation)
         columns = ", ".join(f"CAST(j.{name} AS VARCHAR) AS {name}" for name in self.header)
         return f"""
             SELECT {columns},
                 CAST(j.attributes AS STRUCT(name VARCHAR, "time" VARCHAR, "value" VARCHAR)[]) AS attributes,
-                CAST(j.relationships AS STRUCT("objectId" VARCHAR, qualifier VARCHAR)[]) AS relationships
+                CAST(j.relationships AS STRUCT({relation})[]) AS relationships
             FROM (SELECT TRY(from_json(r, '{{{plain}, {nested}}}')) AS j FROM chunk)
         """  # noqa: S608  # built from the constants below
 
 
 EVENT: Final = RecordKind(EVENT_RECORD, {"id": "event_id", "type": "activity", "time": "time"})
 OBJECT: Final = RecordKind(OBJECT_RECORD, {"id": "object_id", "type": "object_type"})
+MESSAGE: Final = RecordKind(
+    MESSAGE_RECORD,
+    {name: name for name in ("id", "type", "time", "version", "sequence", "kind")},
+    {"objectId": "object_id", "qualifier": "qualifier", "objectType": "object_type"},
+)
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -71,7 +88,7 @@ def read_columns(
     chunk : Elements
         Records, and nothing else between them.
     kind : RecordKind
-        `EVENT` or `OBJECT`.
+        `EVENT`, `OBJECT`, or `MESSAGE`.
 
     Returns
     -------
@@ -87,27 +104,33 @@ def read_columns(
     header = {name: _decode(_series(_array(table, name))) for name in kind.header}
     left = chunk.strings.copy()
     whole = _array(table, "id").is_valid().to_numpy(zero_copy_only=False)
-    for scalar in header.values():
+    columns: dict[str, Any] = {}
+    for member, scalar in header.items():
+        column = kind.header[member]
         left -= scalar.strings
-        whole &= scalar.plain
+        columns[column] = scalar.text
+        if kind.schema[column] == pl.Int64:
+            columns[column] = scalar.text.cast(pl.Int64, strict=False)
+            integer = (scalar.kind == "integer").fill_null(value=False) & columns[column].is_not_null()
+            whole &= integer.to_numpy() | (scalar.strings == 0)
+        else:
+            whole &= scalar.plain
     attributes, attribute_offsets = _lists(_array(table, "attributes"), left)
     relations, relation_offsets = _lists(_array(table, "relationships"), left)
     name, time, value = (_decode(_series(part)) for part in attributes.flatten())
-    target, qualifier = (_decode(_series(part)) for part in relations.flatten())
+    relation = [_decode(_series(part)) for part in relations.flatten()]
     left -= _sums(name.strings + time.strings + value.strings, attribute_offsets)
-    left -= _sums(target.strings + qualifier.strings, relation_offsets)
+    left -= _sums(np.sum([part.strings for part in relation], axis=0), relation_offsets)
     odd_attribute = ~(name.plain & time.plain & value.value) | (name.strings == 0)
-    odd_relation = ~(target.plain & qualifier.plain) | (target.strings == 0)
+    odd_relation = ~np.all([part.plain for part in relation], axis=0) | (relation[0].strings == 0)
     whole &= (_sums(odd_attribute, attribute_offsets) == 0) & (_sums(odd_relation, relation_offsets) == 0)
     _account_nulls(rows, left, _sums(value.strings == 0, attribute_offsets), whole)
     values = _literals(value, attribute_offsets, rows, whole)
-    columns: dict[str, Any] = {kind.header[plain]: scalar.text for plain, scalar in header.items()}
     columns["attributes"] = _nest(
         {"name": name.text, "time": time.text, "value": values, "value_type": value.kind}, attribute_offsets, ATTRIBUTE
     )
-    columns["relationships"] = _nest(
-        {"object_id": target.text, "qualifier": qualifier.text}, relation_offsets, RELATIONSHIP
-    )
+    related = {column: part.text for column, part in zip(kind.relation.values(), relation, strict=True)}
+    columns["relationships"] = _nest(related, relation_offsets, RELATIONSHIP)
     frame = pl.DataFrame(columns).with_columns(
         pl.int_range(pl.len(), dtype=pl.Int64).alias("position"), pl.lit(True).alias("declared")
     )
@@ -150,11 +173,16 @@ class _Scalars:
 
 
 def _decode(json: pl.Series) -> _Scalars:
-    present = json.is_not_null().to_numpy()
-    string = json.str.starts_with('"').fill_null(value=False).to_numpy()
-    text = json.str.strip_prefix('"').str.strip_suffix('"')
-    escaped = json.str.contains("\\", literal=True).fill_null(value=False).arg_true()
-    if len(escaped):
+    column = pl.col("json")
+    read = pl.DataFrame({"json": json}).select(
+        present=column.is_not_null(),
+        string=column.str.starts_with('"').fill_null(value=False),
+        text=column.str.strip_prefix('"').str.strip_suffix('"'),
+        escaped=(column.str.starts_with('"') & column.str.contains("\\", literal=True)).fill_null(value=False),
+    )
+    present, string, text = read["present"].to_numpy(), read["string"].to_numpy(), read["text"]
+    if read["escaped"].any():
+        escaped = read["escaped"].arg_true()
         text = text.scatter(escaped, [orjson.loads(item) for item in json.gather(escaped)])
     kind = pl.Series([None], dtype=pl.String).new_from_index(0, len(json))
     plain = value = np.ones(len(json), np.bool_)

@@ -22,6 +22,7 @@ __all__ = [
     "decode_members",
     "defect_row",
     "json_text",
+    "message",
     "ocel1_change",
     "ocel1_event",
     "ocel1_object",
@@ -132,6 +133,19 @@ def ocel2_object(text: bytes) -> Row:
     return _guarded(text, _ocel2_object)
 
 
+def message(text: bytes) -> Row:
+    """Read an event or object of OCEL 2.0 that stands alone: what its ``kind`` says, else an event where it has a time.
+
+    Beyond the standard it may have a ``version`` and a ``sequence``, integers, and a relation an ``objectType``.
+
+    Returns
+    -------
+    Row
+        Of `MESSAGE_RECORD`; ``kind`` is "event" or "object", unless there is a ``defect``.
+    """
+    return _guarded(text, _message)
+
+
 def ocel1_event(name: str, text: bytes) -> Row:
     """Read an event of OCEL 1.0; its id is its name in the map of events."""
     return _guarded(text, lambda record: _ocel1_event(name, record))
@@ -222,6 +236,21 @@ def _ocel2_object(record: _Map) -> tuple[Row, bool]:
     return {**row, "attributes": values, "relationships": relations}, more or more_values or more_relations
 
 
+def _message(record: _Map) -> tuple[Row, bool]:
+    names = ("id", "type", "time", "attributes", "relationships", "version", "sequence", "kind")
+    (identity, kind, time, attributes, relationships, version, sequence, which), more = record.take(*names)
+    if which not in ("event", "object", None):
+        raise _MalformedError("neither an event nor an object")
+    values, more_values = _attributes(attributes)
+    relations, more_relations = _relations(relationships, "objectId", "qualifier", "objectType")
+    which = str(which or ("object" if time is None else "event"))
+    more |= which == "object" and (time is not None or sequence is not None)
+    row = {"id": _text(identity), "type": _text(kind), "time": _text(time), "kind": which}
+    numbers = {"version": _integer(version), "sequence": _integer(sequence)}
+    nested = {"attributes": values, "relationships": relations}
+    return {**row, **numbers, **nested}, more or more_values or more_relations
+
+
 def _ocel1_event(name: str, record: _Map) -> tuple[Row, bool]:
     names = ("ocel:activity", "ocel:timestamp", "ocel:omap", "ocel:typedOmap", "ocel:vmap")
     (activity, time, plain, typed, values), more = record.take(*names)
@@ -270,13 +299,15 @@ def _attributes(value: Any) -> tuple[list[Row], bool]:
     return attributes, more
 
 
-def _relations(value: Any, target: str, role: str) -> tuple[list[Row], bool]:
+def _relations(value: Any, target: str, role: str, hint: str | None = None) -> tuple[list[Row], bool]:
+    """Read relations; a member ``hint`` tells the target's type."""
     relations, more = [], False
     for item in _list(value):
-        (object_id, qualifier), others = _map(item).take(target, role)
+        (object_id, qualifier, *told), others = _map(item).take(target, role, *([] if hint is None else [hint]))
         if object_id is None and others:
             raise _MalformedError("something else stands where a relation should")
-        relations.append({"object_id": _text(object_id), "qualifier": _text(qualifier)})
+        relation = {"object_id": _text(object_id), "qualifier": _text(qualifier)}
+        relations.append({**relation, "object_type": _text(told[0])} if told else relation)
         more |= others
     return relations, more
 
@@ -298,6 +329,14 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return None if value is None else str(value)
     raise _MalformedError("a text or number was expected")
+
+
+def _integer(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, _Number) and value.lstrip("-").isdecimal() and -(2**63) <= int(value) < 2**63:
+        return int(value)
+    raise _MalformedError("an integer was expected")
 
 
 def _list(value: Any) -> list[Any]:

@@ -15,7 +15,7 @@ import polars as pl
 
 from ocelake.tables import ATTRIBUTE, RELATIONSHIP
 
-__all__ = ["EVENT_RECORD", "OBJECT_RECORD", "Declarations", "ReaderOutput", "Records"]
+__all__ = ["EVENT_RECORD", "MESSAGE_RECORD", "OBJECT_RECORD", "Declarations", "ReaderOutput", "Records"]
 
 _COMMON: Final = {
     "version": pl.Int64(),
@@ -47,6 +47,19 @@ OBJECT_RECORD: Final = pl.Schema(
     {"position": pl.Int64(), "object_id": pl.String(), "object_type": pl.String(), **_COMMON}
 )
 """Schema of `Records.objects`: `bronze.object_records` without log and batch."""
+
+MESSAGE_RECORD: Final = pl.Schema(
+    {
+        "position": pl.Int64(),
+        "id": pl.String(),
+        "type": pl.String(),
+        "time": pl.String(),
+        "sequence": pl.Int64(),
+        "kind": pl.String(),
+        **_COMMON,
+    }
+)
+"""Schema of messages, each of which is an event or an object: both in one, until it is told which of them it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,7 @@ def test_ordinary_records_stay_in_columns(value: str) -> None:
         '{"name":"n","valu\\u0065":null}',
         '{"name":"n","x":1}',
         '{"name":"n","value":[]}',
+        '{"name":"n","value":["an \\"escape\\""]}',
         '{"name":"n","value":NaN}',
         '{"name":"n","value":"1","value":"2"}',
         '{"value":"1"}',
