@@ -53,7 +53,7 @@ from ocelake.resilience import Guard
 __all__ = ["PointerMoved", "PublicationCatalog", "Swap"]
 
 _BUSY_SECONDS: Final = 120
-_IDLE_SECONDS: Final = 60
+_IDLE_SECONDS: Final = 20
 _LOCK: Final = 0x0CE1A4E
 _METADATA: Final = MetaData()
 

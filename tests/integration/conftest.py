@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg2
@@ -46,46 +47,69 @@ def _unprivileged() -> dict[str, str]:
     return {"user": next(name for name in _UNPRIVILEGED if name in known)}
 
 
+class PostgresServer:
+    """A private PostgreSQL server that may be stopped and started; its port and data stay."""
+
+    def __init__(self) -> None:
+        programs = postgres_programs()
+        if programs is None:
+            skip_or_fail("postgres", "needs PostgreSQL's server programs (initdb, postgres)")
+        self.port = free_port()
+        self._programs, self._user = programs, _unprivileged()
+        self._folder = Path(tempfile.mkdtemp(prefix="ocelake-pg-"))
+        if self._user:
+            shutil.chown(self._folder, self._user["user"])
+        self._server: subprocess.Popen[bytes] | None = None
+        options = ["-U", "ocelake", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C"]
+        subprocess.run([programs / "initdb", "-D", self._folder / "data", *options], check=True, **self._run())
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        place = ["-D", self._folder / "data", "-k", self._folder, "-h", "127.0.0.1", "-p", str(self.port)]
+        options = ["-c", "fsync=off", "-c", "max_connections=200"]
+        self._server = subprocess.Popen([self._programs / "postgres", *place, *options], **self._run())
+        _wait(self.port, self._server)
+
+    def stop(self) -> None:
+        """Stop it, and cut its connections."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)  # SIGTERM waits for connections that tests left open
+            self._server.wait(60)
+            self._server = None
+
+    def remove(self) -> None:
+        """Stop it, and delete its data."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def new_database(self) -> str:
+        """Give the address of a new, empty database."""
+        return _new_database(self.port)
+
+    def _run(self) -> dict[str, Any]:
+        return {"cwd": self._folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **self._user}
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
     """A private PostgreSQL server; call it for the address of a new, empty database."""
-    programs = postgres_programs()
-    if programs is None:
-        skip_or_fail("postgres", "needs PostgreSQL's server programs (initdb, postgres)")
-    user = _unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="ocelake-pg-"))
-    if user:
-        shutil.chown(folder, user["user"])
-    port = free_port()
-    run = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **user}
-    data = folder / "data"
-    server: subprocess.Popen[bytes] | None = None
+    server = PostgresServer()
     try:
-        initdb = [
-            programs / "initdb",
-            "-D",
-            data,
-            "-U",
-            "ocelake",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-            "--locale=C",
-        ]
-        subprocess.run(initdb, check=True, **run)
-        options = ["-c", "fsync=off", "-c", "max_connections=200"]
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-k", folder, "-h", "127.0.0.1", "-p", str(port), *options], **run
-        )
-        _wait(port, server)
-        yield lambda: _new_database(port)
+        server.start()
+        yield server.new_database
     finally:
-        if server is not None:
-            server.send_signal(signal.SIGINT)  # a fast shutdown; SIGTERM waits for connections that tests left open
-            server.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
+
+
+@pytest.fixture(scope="module")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server that tests may stop, if they start it again."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
