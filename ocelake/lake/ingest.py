@@ -96,12 +96,15 @@ def ingest_source(lake: Lake, source: LogSource, parts: Iterable[Records | Decla
 
     began = time.perf_counter()
     settings = lake.settings.log(log_id)
+    # Before the look: what is published after it is noticed when this is.
+    newest = lake.latest(log_id, "bronze")
     if (known := _known(lake, log_id, source, began)) is not None:
         return known
     events = objects = 0
     declarations = Declarations()
     batch = pl.lit(source.batch_id).alias("batch_id")
-    with lake.publication(log_id, "bronze", settings=settings) as publication:
+    base = newest.number if newest else 0
+    with lake.publication(log_id, "bronze", settings=settings, base=base) as publication:
         for part in parts:
             if isinstance(part, Declarations):
                 declarations = part

@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from ocelake.errors import LakeError, NotFound
+from ocelake.lake.batches import BATCHES, Ledger, TopicPartition
 from ocelake.lake.catalog import PublicationCatalog
 from ocelake.lake.evolve import ensure_tables
 from ocelake.lake.guards import catalog_guard, warehouse_guard
@@ -107,6 +108,7 @@ class Lake:
         reads: Mapping[str, str] | None = None,
         settings: BaseModel | None = None,
         base: int | None = None,
+        offsets: Mapping[TopicPartition, int | None] | None = None,
     ) -> Publication:
         """Begin a publication: all tables of one layer for one log, visible together or not at all.
 
@@ -123,9 +125,13 @@ class Lake:
         base : int, optional
             The number of the log's newest publication of the layer when the content began to be computed, 0 for none:
             whoever computes first and opens the publication then, notices so what was published in between. The newest
-            one at this call without it.
+            one at this call without it. Batches that it brings were not there at that publication.
+        offsets : mapping of (topic, partition) to (int or None), optional
+            For ranges of topics: how far each partition was read at ``base``, None for not at all. The publication is
+            refused where another writer has read on in one of them.
         """
         check_log_id(log_id)
+        absent = base or 0
         if base is None:
             latest = self.latest(log_id, layer)
             base = latest.number if latest else 0
@@ -136,6 +142,8 @@ class Lake:
             log_id,
             layer,
             base=base,
+            absent=absent,
+            offsets=offsets or {},
             reads=reads or {},
             settings=settings,
         )
@@ -143,6 +151,17 @@ class Lake:
     def latest(self, log_id: str, layer: str, as_of: AsOf | Moment = None) -> PublicationRecord | None:
         """Give the newest publication of a log's layer at a moment; None where there is none."""
         return latest_publication(self.store, log_id, layer, loaded_moment(self.store, as_of))
+
+    def offsets(self, log_id: str, since: PublicationRecord | None = None) -> dict[TopicPartition, int]:
+        """Give how far a log's topics were read: the last offset of each partition.
+
+        Parameters
+        ----------
+        since : PublicationRecord, optional
+            A bronze publication of the log: only what was published after it. All without it.
+        """
+        _, table, view = self._view(BATCHES, None, log_id)
+        return Ledger(table, log_id, lambda: since, view.of(log_id)).offsets
 
     def moment(self, as_of: AsOf | Moment) -> Moment:
         """Read "as of" once, to ask for several tables at the same moment; ``None`` is the newest publication now.

@@ -15,6 +15,7 @@ from pyiceberg.table import Table
 
 from ocelake import metrics
 from ocelake.errors import LakeError, NotFound, OutcomeUnknown, StalePublication, Unreachable
+from ocelake.lake.batches import BATCHES, TopicPartition
 from ocelake.lake.files import SliceWriter, bucket_count
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.rows import files_holding, key_of, read_file
@@ -53,12 +54,15 @@ class Publication:
         layer: Layer,
         *,
         base: int,
+        absent: int,
+        offsets: Mapping[TopicPartition, int | None],
         reads: Mapping[str, str],
         settings: BaseModel | None,
     ) -> None:
         self.log_id, self.layer = log_id, layer
         self.discarded = False
         self._store, self._tables, self._base = store, tables, base
+        self._absent, self._offsets = absent, dict(offsets)
         self._reads = dict(reads)
         self._settings = settings.model_dump(mode="json") if settings else {}
         self._writers: dict[str, tuple[bool, SliceWriter]] = {}
@@ -115,7 +119,7 @@ class Publication:
         _, writer = self._writers[identifier]
         for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
             writer.write([frame])
-            if identifier == "bronze.batches":
+            if identifier == BATCHES:
                 self._batches.update(frame["batch_id"])
 
     def amend(self, identifier: str, *, add: pl.DataFrame | None = None, remove: pl.DataFrame | None = None) -> None:
@@ -176,7 +180,8 @@ class Publication:
         ------
         StalePublication
             Where another writer published this layer of the log since the block was entered, or from a newer state.
-            Batches are the exception: they are added to whatever is there.
+            Batches are the exception: they are added to whatever is there; those of topics where no other writer read
+            on in one of the partitions.
         Unreachable
             Where the catalog or the warehouse failed for too long; nothing was published.
         OutcomeUnknown
@@ -192,7 +197,15 @@ class Publication:
             removed, kept = self._amended.get(identifier, ((), 0))
             changes[identifier] = Change(replace, tuple(writer.close()), writer.rows + kept, removed)
         draft = Draft(
-            self.log_id, self.layer, self._base, self._reads, self._settings, changes, frozenset(self._batches)
+            self.log_id,
+            self.layer,
+            self._base,
+            self._reads,
+            self._settings,
+            changes,
+            frozenset(self._batches),
+            self._absent,
+            self._offsets,
         )
         # From here on the lake may refer to the files, also where an error says otherwise: the answer to a commit can
         # get lost. They are deleted only where it is certain that nothing was published; else they stay, as orphans at

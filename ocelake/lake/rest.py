@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -44,12 +43,13 @@ from requests import PreparedRequest, RequestException, Response, Session, Timeo
 from requests.adapters import HTTPAdapter
 
 from ocelake.errors import LakeError, OutcomeUnknown, StalePublication, Unreachable
+from ocelake.lake.batches import BATCHES, Ledger
 from ocelake.lake.evolve import ensure_tables
 from ocelake.lake.guards import warehouse_guard
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.schema import TABLE_PROPERTIES
 from ocelake.lake.snapshots import slice_files, stage_files
-from ocelake.lake.store import Change, Draft, batches_in, check_draft
+from ocelake.lake.store import Change, Draft, check_draft
 from ocelake.resilience import Guard
 from ocelake.settings import LakeSettings
 from ocelake.tables import TableSpec
@@ -203,7 +203,7 @@ class RestStore:
                 continue
             written = self.publications(log_id=draft.log_id, layer=draft.layer)
             slices = _slices(written)
-            number = check_draft(draft, next(iter(written), None), partial(self._batches, draft, slices))
+            number = check_draft(draft, next(iter(written), None), self._ledger(draft, written, slices))
             row = _row(draft.record(number, _next_time(rows), {}), "intent", token)
             if self._append(table, rows, row):
                 return row, slices
@@ -275,11 +275,14 @@ class RestStore:
             return staged.snapshot_id
         raise LakeError("Other writers keep changing the table.", where=identifier, fix="Try again later.")
 
-    def _batches(self, draft: Draft, slices: dict[str, PublicationRecord]) -> set[str]:
-        snapshot = _snapshot(slices, "bronze.batches")
-        if snapshot is None:
-            return set()
-        return batches_in(self._load("bronze.batches"), draft.log_id, snapshot)
+    def _ledger(
+        self, draft: Draft, written: list[PublicationRecord], slices: dict[str, PublicationRecord]
+    ) -> Ledger | None:
+        snapshot = _snapshot(slices, BATCHES)
+        if snapshot is None or not draft.batches:
+            return None
+        base = next((record for record in written if record.number == draft.base), None)
+        return Ledger(self._load(BATCHES), draft.log_id, lambda: base, snapshot)
 
     # --- the table of publications
 

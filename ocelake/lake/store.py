@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final, Protocol
 
 from pyiceberg.catalog import Catalog
@@ -22,10 +22,11 @@ from pyiceberg.table import StagedTable, Table
 from sqlalchemy import Connection
 
 from ocelake.errors import LakeError, OutcomeUnknown, StalePublication, Unreachable
+from ocelake.lake.batches import Ledger, TopicPartition
 from ocelake.lake.catalog import PointerMoved, PublicationCatalog, Swap
 from ocelake.lake.records import PublicationRecord, parse_publication_id
 from ocelake.lake.retention import Retention, expired_snapshots, retained_publications
-from ocelake.lake.snapshots import StagedSnapshot, of_log, slice_files, stage_files
+from ocelake.lake.snapshots import StagedSnapshot, slice_files, stage_files
 from ocelake.resilience import Guard
 from ocelake.tables import Layer
 
@@ -35,7 +36,6 @@ __all__ = [
     "Draft",
     "PublicationStore",
     "SqlStore",
-    "batches_in",
     "check_draft",
     "still_there",
 ]
@@ -81,6 +81,11 @@ class Draft:
         The number of the newest publication of the log and layer when the work began; 0 for none.
     batches : frozenset of str
         The batches it brings to `bronze.batches`.
+    absent : int
+        The number of a publication at which none of the batches was there; 0 where nobody looked.
+    offsets : mapping of (topic, partition) to (int or None)
+        How far the partitions were read when the draft began, of which it brings the next ranges; None for not at all.
+        The draft holds only where that is still so.
     """
 
     log_id: str
@@ -90,6 +95,8 @@ class Draft:
     settings: Mapping[str, Any]
     changes: Mapping[str, Change]
     batches: frozenset[str] = frozenset()
+    absent: int = 0
+    offsets: Mapping[TopicPartition, int | None] = field(default_factory=dict)
 
     @property
     def rebases(self) -> bool:
@@ -155,27 +162,22 @@ class PublicationStore(Protocol):
         """
 
 
-def check_draft(draft: Draft, latest: PublicationRecord | None, batches: Callable[[], set[str]]) -> int:
+def check_draft(draft: Draft, latest: PublicationRecord | None, ledger: Ledger | None = None) -> int:
     """Give the number of the publication to be made, or say why it must not be.
 
     Parameters
     ----------
     latest : PublicationRecord or None
         The newest publication of the draft's log and layer.
-    batches : callable
-        Gives the log's batches in the state that the draft is staged against.
+    ledger : Ledger, optional
+        What bronze holds in the state that the draft is staged against, for a draft that brings batches. It is asked
+        only where another publication came between: else what the draft's writer saw is what there is.
     """
     number = latest.number if latest else 0
-    if draft.batches:
-        present = batches() & draft.batches
-        if present == draft.batches:
-            raise AlreadyPublished
-        if present:
-            raise StalePublication(
-                f"Some of the batches are published already: {', '.join(sorted(present))}.",
-                where=f"{draft.log_id}.{draft.layer}",
-                fix="Ingest the others again.",
-            )
+    if ledger is not None and draft.offsets and number != draft.base:
+        _check_offsets(draft, ledger.offsets)
+    elif ledger is not None and not draft.offsets and number != draft.absent:
+        _check_batches(draft, ledger.batches)
     if number != draft.base and not draft.rebases:
         raise StalePublication(
             f"Another writer published {draft.log_id}.{draft.layer}.{number} meanwhile.",
@@ -191,6 +193,34 @@ def check_draft(draft: Draft, latest: PublicationRecord | None, batches: Callabl
                 fix="Compute the layer again from the newest state.",
             )
     return number + 1
+
+
+def _check_batches(draft: Draft, there: frozenset[str]) -> None:
+    present = there & draft.batches
+    if present == draft.batches:
+        raise AlreadyPublished
+    if present:
+        raise StalePublication(
+            f"Some of the batches are published already: {', '.join(sorted(present))}.",
+            where=f"{draft.log_id}.{draft.layer}",
+            fix="Ingest the others again.",
+        )
+
+
+def _check_offsets(draft: Draft, since: Mapping[TopicPartition, int]) -> None:
+    """Refuse a draft one of whose partitions another writer read on."""
+    moved = {
+        place: since[place]
+        for place, offset in draft.offsets.items()
+        if place in since and (offset is None or since[place] > offset)  # less where files were rewritten
+    }
+    if moved:
+        told = ", ".join(f"{topic}-{partition} up to {offset}" for (topic, partition), offset in sorted(moved.items()))
+        raise StalePublication(
+            f"Another writer read on: {told}.",
+            where=f"{draft.log_id}.{draft.layer}",
+            fix="Continue from the offsets in bronze.batches.",
+        )
 
 
 def _stage_change(table: Table, draft: Draft, change: Change) -> StagedSnapshot | None:
@@ -335,8 +365,8 @@ class SqlStore:
         tables = self.tables(draft.changes, connection)
         latest = self._latest(draft, connection)
         if draft.batches:
-            staged.batches = cache(partial(batches_in, tables["bronze.batches"], draft.log_id))
-        check_draft(draft, latest, staged.batches)
+            staged.ledger = Ledger(tables["bronze.batches"], draft.log_id, partial(self._base, draft, connection))
+        check_draft(draft, latest, staged.ledger)
         now, drop = datetime.now(UTC), {}
         if any(self.retention.overdue(table.metadata, now) for table in tables.values()):
             retained = retained_publications(self, draft.layer, self.retention, now)
@@ -352,8 +382,12 @@ class SqlStore:
         found = self.catalog.publications(log_id=draft.log_id, layer=draft.layer, limit=1, connection=connection)
         return found[0] if found else None
 
+    def _base(self, draft: Draft, connection: Connection | None) -> PublicationRecord | None:
+        numbered = partial(self.catalog.publications, log_id=draft.log_id, layer=draft.layer, number=draft.base)
+        return next(iter(numbered(connection=connection)), None)
+
     def _swap(self, connection: Connection, draft: Draft, staged: _Staged) -> PublicationRecord:
-        number = check_draft(draft, self._latest(draft, connection), staged.batches)
+        number = check_draft(draft, self._latest(draft, connection), staged.ledger)
         self.catalog.swap(connection, staged.swaps())
         record = draft.record(number, self.catalog.next_time(connection), staged.snapshots())
         self.catalog.insert_publication(connection, record)
@@ -378,7 +412,7 @@ class _Staged:
 
     def __init__(self, catalog: PublicationCatalog) -> None:
         self.tables: dict[str, Table] = {}
-        self.batches: Callable[[], set[str]] = set
+        self.ledger: Ledger | None = None
         self._catalog = catalog
         self._parts: dict[str, tuple[StagedSnapshot, StagedTable] | None] = {}
 
@@ -437,11 +471,3 @@ class _Staged:
                 with suppress(OSError):
                     part[1].io.delete(part[1].metadata_location)
         self._parts = {}
-
-
-def batches_in(table: Table, log_id: str, snapshot_id: int | None = None) -> set[str]:
-    """Give the batches of a log in a snapshot of `bronze.batches`, the current one by default."""
-    if table.metadata.current_snapshot_id is None:
-        return set()
-    rows = table.scan(row_filter=of_log(log_id), selected_fields=("batch_id",), snapshot_id=snapshot_id).to_arrow()
-    return set(rows["batch_id"].to_pylist())
