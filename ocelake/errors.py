@@ -10,6 +10,7 @@ __all__ = [
     "ExportRefused",
     "LakeError",
     "LogRefused",
+    "MessagesLost",
     "NotFound",
     "OcelakeError",
     "OutcomeUnknown",
@@ -72,6 +73,10 @@ class StalePublication(LakeError):
 
 class StreamError(OcelakeError):
     """Kafka, or the schema registry, refuses."""
+
+
+class MessagesLost(StreamError):
+    """Messages are gone from a topic that were not read yet."""
 
 
 class Unreachable(OcelakeError):

@@ -27,6 +27,7 @@ __all__ = [
     "LogSettings",
     "MiningSettings",
     "Resilience",
+    "StreamSettings",
     "check_log_id",
     "complaints",
     "home_path",
@@ -167,6 +168,15 @@ class LakeSettings(BaseModel):
     def mining(self, log_id: str) -> MiningSettings:
         """Read how one log is mined; the defaults where it has no file."""
         return MiningSettings.load(self.home / "logs" / f"{check_log_id(log_id)}.mining.yaml")
+
+    def stream(self, log_id: str) -> StreamSettings:
+        """Read which topics one log comes from; none where it has no file."""
+        return StreamSettings.load(self.home / "logs" / f"{check_log_id(log_id)}.stream.yaml")
+
+    def streamed_logs(self) -> list[str]:
+        """Give the logs that say which topics they come from, sorted."""
+        names = (path.name.removesuffix(".stream.yaml") for path in (self.home / "logs").glob("*.stream.yaml"))
+        return sorted(name for name in names if LOG_ID.fullmatch(name))
 
 
 def complaints(error: ValidationError, kind: object, hidden: Collection[str] = ()) -> str:
@@ -359,3 +369,24 @@ class MiningSettings(FileSettings):
             if kind != "connected" and not kind.startswith("leading:"):
                 raise ValueError(f"{kind!r} is no kind of execution: use connected, or leading:TYPE")
         return kinds
+
+
+class StreamSettings(FileSettings):
+    """Which topics one log comes from (``logs/<log_id>.stream.yaml``), and how often they become a batch.
+
+    Attributes
+    ----------
+    topics : tuple of str
+        Kafka's topics.
+    format : {"json", "avro", "protobuf"}
+        What their messages are; Avro and Protobuf with a schema registry.
+    max_rows : int
+        So many messages are a batch, however little time has passed.
+    max_seconds : float
+        So long after its first message was read a batch is closed, however small it is.
+    """
+
+    topics: tuple[str, ...] = ()
+    format: Literal["json", "avro", "protobuf"] = "json"
+    max_rows: Annotated[int, Field(ge=1)] = 200_000
+    max_seconds: Annotated[float, Field(gt=0)] = 2.0

@@ -79,12 +79,12 @@ def offsets_in(
     after : int
         Only what came with later commits than the one of this sequence number; all without it.
     """
-    files = list(_files_after(table, log_id, snapshot_id, after))
-    if not files:
+    tasks = [FileScanTask(file) for file in _files_after(table, log_id, snapshot_id, after)]
+    if not tasks:
         return {}
     columns = table.schema().select("topic", "partition", "last_offset")
     scan = ArrowScan(table.metadata, table.io, columns, AlwaysTrue())
-    rows = pl.DataFrame(scan.to_table(FileScanTask(file) for file in files))
+    rows = pl.DataFrame(scan.to_table(tasks))
     ends = rows.drop_nulls("topic").group_by("topic", "partition").agg(pl.col("last_offset").max())
     return {(topic, partition): last for topic, partition, last in ends.iter_rows()}
 

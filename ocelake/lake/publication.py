@@ -120,6 +120,7 @@ class Publication:
         for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
             writer.write([frame])
             if identifier == BATCHES:
+                self._check_ranges(frame)
                 self._batches.update(frame["batch_id"])
 
     def amend(self, identifier: str, *, add: pl.DataFrame | None = None, remove: pl.DataFrame | None = None) -> None:
@@ -257,6 +258,18 @@ class Publication:
                 where=f"{self.log_id}.{self.layer}",
                 fix="Begin a new one with Lake.publication.",
             )
+
+    def _check_ranges(self, batches: pl.DataFrame) -> None:
+        """Refuse ranges of topics that do not follow on the offsets that the publication was begun with."""
+        ranges = batches.drop_nulls("topic").select("batch_id", "topic", "partition", "first_offset")
+        for batch, topic, partition, first in ranges.iter_rows():
+            last = self._offsets.get((topic, partition), first)
+            if last is not None and first <= last:
+                raise LakeError(
+                    f"The range {batch} does not begin after what was read of its partition.",
+                    where=f"{self.log_id}.{self.layer}",
+                    fix="Begin the publication with the offsets in bronze.batches, and the range after them.",
+                )
 
     def _spec(self, identifier: str) -> TableSpec:
         spec = TABLES.get(identifier)

@@ -43,8 +43,9 @@ _CONSUMER: Final[Mapping[str, object]] = {
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",  # messages that the broker no longer has are not passed over in silence
     "isolation.level": "read_committed",
-    "enable.partition.eof": False,
+    "enable.partition.eof": True,  # tells what else was read than messages: the marks of transactions
     "queued.max.messages.kbytes": 32_768,
+    "partition.assignment.strategy": "cooperative-sticky",  # who comes or goes does not stop the others
 }
 
 _REFUSED: Final = frozenset(

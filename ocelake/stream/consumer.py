@@ -1,0 +1,361 @@
+"""Topics to one log's bronze, exactly once: the loop of the long-running consumer and of a micro-batch.
+
+What was polled waits in memory, in bounded amount, and is published with its offsets every few seconds: all partitions
+that are held, in one publication. It holds only where nobody else has read on in one of them (`ocelake.lake.store`), so
+a consumer that was taken for dead, or for the owner of a partition, harms nothing. Where a partition is begun or begun
+again, its offset comes from bronze; the consumer group does nothing but share out partitions. While a batch is being
+published nothing is polled: what the brokers send meanwhile waits in the client's queue, which is bounded as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from threading import Event
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import polars as pl
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message
+from confluent_kafka import TopicPartition as Assigned
+from sqlalchemy.exc import SQLAlchemyError
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity.nap import sleep_using_event
+from tenacity.stop import stop_when_event_set
+
+from ocelake.errors import MessagesLost, StalePublication, Unreachable
+from ocelake.lake.batches import BATCHES, TopicPartition
+from ocelake.stream.client import failure
+from ocelake.stream.offsets import CommittedOffsets
+from ocelake.stream.ranges import Range, batch_rows, range_records
+
+if TYPE_CHECKING:
+    from ocelake.lake import Lake, PublicationRecord
+    from ocelake.settings import StreamSettings
+    from ocelake.stream.decode import Decoder
+    from ocelake.stream.settings import KafkaSettings
+
+__all__ = ["Committed", "TopicConsumer"]
+
+_LOG: Final = logging.getLogger(__name__)
+_LOOK_MESSAGES: Final = 20_000
+_LOOK_SECONDS: Final = 0.1
+_MOST_BYTES: Final = 128 << 20
+_BROKER_SECONDS: Final = 30.0
+_LONGEST_WAIT: Final = 5.0
+_PASSING: Final = (StalePublication, Unreachable, OSError, SQLAlchemyError)
+"""What a publication may fail of that another attempt, from the newest offsets, need not fail of."""
+
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """One publication that a consumer made.
+
+    Attributes
+    ----------
+    publication : PublicationRecord
+        In bronze.
+    messages, size : int
+        That it read, and bytes of their values.
+    seconds : float
+        From the batch's first message to its publication.
+    lag : int
+        Messages of the consumer's partitions that the brokers have beyond it.
+    """
+
+    publication: PublicationRecord
+    messages: int
+    size: int
+    seconds: float
+    lag: int
+
+
+class TopicConsumer:
+    """Reads topics into the bronze of one log.
+
+    Parameters
+    ----------
+    lake : Lake
+        Where to.
+    log_id : str
+        The log.
+    client : confluent_kafka.Consumer
+        As `ocelake.stream.client.consumer` makes it; closed by `close`.
+    decode : Decoder
+        From messages to records.
+    settings : StreamSettings
+        Topics and limits of a batch.
+    kafka : KafkaSettings
+        To say where an error happened.
+    stop : threading.Event
+        Ends `run`, and every wait for a system that does not answer.
+    skip_lost : bool
+        Go on after messages that the topic no longer has, instead of failing.
+
+    Attributes
+    ----------
+    caught_up : bool
+        Whether every partition that is held was read to its end once since it was begun.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        log_id: str,
+        client: Consumer,
+        decode: Decoder,
+        settings: StreamSettings,
+        kafka: KafkaSettings,
+        *,
+        stop: Event,
+        skip_lost: bool = False,
+    ) -> None:
+        self._lake, self._log_id, self._client, self._decode = lake, log_id, client, decode
+        self._settings, self._kafka, self._stop, self._skip_lost = settings, kafka, stop, skip_lost
+        self._committed = CommittedOffsets(lake, log_id)
+        self._held: dict[TopicPartition, Range] = {}
+        self._ended: set[TopicPartition] = set()
+        self._given: list[TopicPartition] = []
+        self._shared_out = False
+        self._since: float | None = None
+
+    # --- which partitions
+
+    def join(self) -> None:
+        """Share the topics' partitions with the other members of the group."""
+        self._client.subscribe(
+            list(self._settings.topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+
+    def take(self, places: Iterable[TopicPartition]) -> None:
+        """Read these partitions, whoever else does."""
+        self._given += places
+        self._shared_out = True
+
+    def _assigned(self, client: Consumer, partitions: list[Assigned]) -> None:
+        # They are begun once the look is over that this is a part of, so that nothing which it brings of a partition
+        # that was given back and comes again is taken for what follows on its new beginning.
+        client.incremental_assign([])
+        self.take((item.topic, item.partition) for item in partitions)
+
+    def _revoked(self, client: Consumer, partitions: list[Assigned]) -> None:
+        gone = {(item.topic, item.partition) for item in partitions}
+        held = [Assigned(*place) for place in gone if self._held.pop(place, None)]
+        self._ended -= gone
+        self._given = [place for place in self._given if place not in gone]
+        client.incremental_unassign(held)
+
+    def _begin(self) -> None:
+        """Read the partitions that were given from where bronze ends."""
+        if self._given:
+            self._patiently(self._committed.refresh)
+            for place, last in self._committed.of(self._given).items():
+                self._begin_at(place, None if last is None else last + 1)
+            self._given.clear()
+
+    def _begin_at(self, place: TopicPartition, first: int | None) -> None:
+        self._held[place] = Range(place, first)
+        self._client.incremental_assign([Assigned(*place, OFFSET_BEGINNING if first is None else first)])
+
+    def _begin_again(self, place: TopicPartition, first: int) -> None:
+        # Not `seek`, which is refused while the client is still about to begin.
+        self._client.incremental_unassign([Assigned(*place)])
+        self._ended.discard(place)
+        self._begin_at(place, first)
+
+    # --- the loop
+
+    def run(
+        self,
+        told: Callable[[Committed], object],
+        *,
+        until_caught_up: bool = False,
+    ) -> None:
+        """Read and publish until ``stop`` is set, and then publish what was read.
+
+        Parameters
+        ----------
+        told : callable
+            Called after each publication.
+        until_caught_up : bool
+            End as soon as every partition was read to its end once.
+
+        Raises
+        ------
+        MessagesLost
+            Where messages are gone that were not read yet.
+        StreamError
+            Where Kafka refuses.
+        """
+        while not self._stop.is_set() and not (until_caught_up and self.caught_up):
+            self._begin()
+            self._poll()
+            if self._is_due():
+                self._commit_and_tell(told)
+        self._commit_and_tell(told, empty=True)
+
+    def close(self) -> None:
+        """Leave the group; what was not published is read again by whoever holds the partitions next."""
+        self._client.close()
+
+    @property
+    def caught_up(self) -> bool:  # noqa: D102  # an attribute of the class
+        return self._shared_out and not self._given and self._ended.issuperset(self._held)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it holds the first partition of the first topic, which one member of a group does."""
+        return (self._settings.topics[0], 0) in self._held
+
+    @property
+    def lag(self) -> int:
+        """Messages of the held partitions that the brokers have beyond what was read, as far as the client knows."""
+        found = 0
+        for (topic, partition), held in self._held.items():
+            low, high = self._client.get_watermark_offsets(Assigned(topic, partition), cached=True)
+            found += max(0, high - (max(0, low) if held.end is None else held.end))  # negative: not known yet
+        return found
+
+    def _poll(self) -> None:
+        """Take what the client has got, for a moment."""
+        for place, run in groupby(self._client.consume(_LOOK_MESSAGES, _LOOK_SECONDS), key=_place):
+            held = self._held.get(place) if place else None
+            if place is None:
+                for message in run:
+                    self._meet(message)
+            elif held is not None:  # else it is of a partition that was taken away
+                messages: list[Any] = list(run)
+                held.add([message.offset() for message in messages], [message.value() for message in messages])
+                self._since = self._since or time.monotonic()
+
+    def _is_due(self) -> bool:
+        if self._since is None:
+            return False
+        return (
+            time.monotonic() - self._since >= self._settings.max_seconds
+            or sum(len(held.values) for held in self._held.values()) >= self._settings.max_rows
+            or sum(held.size for held in self._held.values()) >= _MOST_BYTES
+        )
+
+    def _meet(self, message: Message) -> None:
+        error, place = message.error(), (message.topic() or "", message.partition() or 0)
+        assert error is not None
+        held = self._held.get(place)
+        if error.code() == KafkaError._PARTITION_EOF:
+            if held is not None:
+                held.read_to(message.offset() or 0)
+                self._ended.add(place)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            if held is not None:
+                self._find_out_of_range(held)
+        elif error.fatal() or not error.retriable():
+            raise failure(error, self._kafka)
+        else:
+            _LOG.warning("%s", failure(error, self._kafka))
+
+    # --- publishing
+
+    def commit(self, *, empty: bool = False) -> PublicationRecord | None:
+        """Publish what was read, wholly or not at all; None where there was nothing.
+
+        Parameters
+        ----------
+        empty : bool
+            Also ranges in which there was no message.
+        """
+        record = self._patiently(lambda: self._publish(empty))
+        self._since = None
+        return record
+
+    def _commit_and_tell(self, told: Callable[[Committed], object], *, empty: bool = False) -> None:
+        since = self._since or time.monotonic()
+        messages = sum(len(held.values) for held in self._held.values())
+        size = sum(held.size for held in self._held.values())
+        record = self.commit(empty=empty)
+        if record is not None:
+            told(Committed(record, messages, size, time.monotonic() - since, self.lag))
+
+    def _publish(self, empty: bool) -> PublicationRecord | None:
+        # Also before a second attempt: an answer that got lost does not mean that nothing was published.
+        self._catch_up()
+        ranges = sorted(
+            (held for held in self._held.values() if held.values or (empty and held.is_open)),
+            key=lambda held: held.batch_id,
+        )
+        if not ranges:
+            return None
+        decoded = [(held, range_records(held, self._decode)) for held in ranges]
+        with self._lake.publication(
+            self._log_id,
+            "bronze",
+            settings=self._lake.settings.log(self._log_id),
+            base=self._committed.number,
+            offsets=self._committed.of(self._held),
+        ) as publication:
+            for held, records in decoded:
+                batch = pl.lit(held.batch_id).alias("batch_id")
+                publication.append("bronze.event_records", records.events.with_columns(batch))
+                publication.append("bronze.object_records", records.objects.with_columns(batch))
+            publication.append(BATCHES, batch_rows(decoded, self._settings.format))
+            record = publication.commit()
+        self._committed.published(record, {held.place: held.last for held in ranges})
+        self._held |= {held.place: Range(held.place, held.end) for held in ranges}
+        return record
+
+    def _catch_up(self) -> None:
+        """Begin those partitions again in which another writer has read on."""
+        self._committed.refresh()
+        for place, last in self._committed.of(self._held).items():
+            held = self._held[place]
+            if last is not None and (held.first is None or held.first <= last):
+                self._begin_again(place, last + 1)
+
+    def _patiently(self, function: Callable[[], _R]) -> _R:
+        """Call again, ever later, while the catalog or the warehouse does not answer."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(_PASSING),
+            wait=wait_random_exponential(0.1, _LONGEST_WAIT),
+            stop=stop_when_event_set(self._stop),
+            sleep=sleep_using_event(self._stop),
+            before_sleep=_tell_of_wait,
+            reraise=True,
+        )
+        return retrying(function)
+
+    # --- offsets that the brokers do not have
+
+    def _find_out_of_range(self, held: Range) -> None:
+        topic, partition = held.place
+        low, high = self._client.get_watermark_offsets(Assigned(topic, partition), timeout=_BROKER_SECONDS)
+        if held.end is not None and held.end > high:
+            raise MessagesLost(
+                f"The topic ends at offset {high - 1}, but was read up to {held.end - 1}: it was made anew or cut.",
+                where=f"{topic}, partition {partition}",
+                fix="Read it into a new log: these messages are others than those that were read under the offsets.",
+            )
+        if held.end is not None and held.end < low:
+            lost = f"{low - held.end} offsets, {held.end} to {low - 1}, expired before they were read."
+            if not self._skip_lost:
+                raise MessagesLost(
+                    lost,
+                    where=f"{topic}, partition {partition}",
+                    fix="Restore them to the topic, or go on without them: ocelake stream --skip-lost",
+                )
+            _LOG.warning("%s, partition %s: %s", topic, partition, lost)
+            self.commit()  # so that the gap is one between two batches
+        self._begin_again(held.place, low)
+
+
+def _place(message: Message) -> TopicPartition | None:
+    """Give topic and partition of a message; None for an error."""
+    return None if message.error() else (message.topic(), message.partition())  # type: ignore[return-value]  # it has both
+
+
+def _tell_of_wait(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    wait = state.next_action.sleep if state.next_action else 0.0
+    _LOG.warning("Not published yet, again in %.1f s: %s", wait, str(error).partition("\n")[0])

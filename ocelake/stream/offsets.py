@@ -1,0 +1,65 @@
+"""How far the topics of a log were read: what `bronze.batches` says, kept in memory as long as it is so.
+
+The consumer group's own offsets are never asked: they are written apart from the records, so they can differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ocelake.lake.batches import TopicPartition
+
+if TYPE_CHECKING:
+    from ocelake.lake import Lake, PublicationRecord
+
+__all__ = ["CommittedOffsets"]
+
+
+class CommittedOffsets:
+    """The last offsets that bronze holds of a log's topics, as of one bronze publication.
+
+    Parameters
+    ----------
+    lake : Lake
+        Where they are.
+    log_id : str
+        The log.
+
+    Attributes
+    ----------
+    publication : PublicationRecord or None
+        All that it published, and what was published before, is counted; None for nothing.
+    """
+
+    def __init__(self, lake: Lake, log_id: str) -> None:
+        self.publication: PublicationRecord | None = None
+        self._lake, self._log_id = lake, log_id
+        self._offsets: dict[TopicPartition, int] = {}
+
+    @property
+    def number(self) -> int:
+        """The number of the publication; 0 for none."""
+        return self.publication.number if self.publication else 0
+
+    def of(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """Give the last offset of each topic partition; None for one that was never read."""
+        return {place: self._offsets.get(place) for place in places}
+
+    def refresh(self) -> None:
+        """Read what was published since; nothing where no publication was made."""
+        # First the publication, then the table: the table may be newer, which a writer that begins at the publication
+        # finds out by itself, but it must not be older.
+        newest = self._lake.latest(self._log_id, "bronze")
+        if newest is not None and newest.number != self.number:
+            for place, offset in self._lake.offsets(self._log_id, self.publication).items():
+                self._offsets[place] = max(offset, self._offsets.get(place, -1))
+            self.publication = newest
+
+    def published(self, record: PublicationRecord, ends: Mapping[TopicPartition, int]) -> None:
+        """Take note of a publication that was made from these offsets, with the ends of its ranges."""
+        if record.number == self.number + 1:
+            self._offsets |= ends
+            self.publication = record
+        else:  # others published in between, and what they read may become ours
+            self.refresh()

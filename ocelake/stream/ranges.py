@@ -1,0 +1,118 @@
+"""What was polled of topic partitions and is not in bronze yet, and the bronze rows that it becomes."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from ocelake.lake.batches import TopicPartition
+from ocelake.ocel.model import frame_schema
+from ocelake.ocel.records import Records
+
+if TYPE_CHECKING:
+    from ocelake.stream.decode import Decoder
+
+__all__ = ["Range", "batch_rows", "range_records"]
+
+_NO_DECLARATIONS: Final = '{"event_types":{},"object_types":{}}'
+
+
+@dataclass(slots=True)
+class Range:
+    """The messages of one topic partition that follow on what bronze holds of it.
+
+    Attributes
+    ----------
+    place : (str, int)
+        Topic and partition.
+    first : int or None
+        Where it begins: right after the range before; None until the first message is seen of a partition that was
+        never read.
+    end : int or None
+        The offset after the last that was read. Offsets without a message (compacted away, or marks of transactions)
+        are read as well.
+    offsets, values : list
+        Of the messages, in order; the value of a deletion is None.
+    size : int
+        Bytes of the values.
+    """
+
+    place: TopicPartition
+    first: int | None
+    end: int | None = None
+    offsets: list[int] = field(default_factory=list)
+    values: list[bytes | None] = field(default_factory=list)
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        self.end = self.first
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything was read, be it no message."""
+        return self.end != self.first
+
+    @property
+    def batch_id(self) -> str:
+        """Topic, partition, and the first and last offset."""
+        return f"{self.place[0]}-{self.place[1]}-{self.first}-{self.last}"
+
+    @property
+    def last(self) -> int:
+        """The last offset that was read."""
+        assert self.end is not None
+        return self.end - 1
+
+    def add(self, offsets: Sequence[int], values: Sequence[bytes | None]) -> None:
+        """Add messages; those that were read before are left out."""
+        known = bisect_left(offsets, self.end) if self.end is not None else 0
+        if known == len(offsets):
+            return
+        if self.first is None:
+            self.first = offsets[0]
+        self.offsets.extend(offsets[known:])
+        self.values.extend(values[known:])
+        self.end = offsets[-1] + 1
+        self.size += sum(len(value) for value in values[known:] if value)
+
+    def read_to(self, end: int) -> None:
+        """Take note that there are no further messages before an offset."""
+        if self.end is not None and end > self.end:
+            self.end = end
+
+
+def range_records(read: Range, decode: Decoder) -> Records:
+    """Decode a range; a record's position is counted from the range's first offset."""
+    first = read.first or 0
+    return decode([offset - first for offset in read.offsets], read.values)
+
+
+def batch_rows(ranges: Sequence[tuple[Range, Records]], format: str) -> pl.DataFrame:
+    """Give the rows of ``bronze.batches`` that decoded ranges become."""
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "batch_id": read.batch_id,
+            "source": read.place[0],
+            "format": format,
+            "content_hash": hashlib.sha256(b"".join(value or b"" for value in read.values)).hexdigest(),
+            "topic": read.place[0],
+            "partition": read.place[1],
+            "first_offset": read.first,
+            "last_offset": read.last,
+            "source_bytes": read.size,
+            "event_records": records.events.height,
+            "object_records": records.objects.height,
+            "declarations": _NO_DECLARATIONS,
+            "metadata": "{}",
+            "received": now,
+        }
+        for read, records in ranges
+    ]
+    return pl.DataFrame(rows, schema=frame_schema("bronze.batches"))
