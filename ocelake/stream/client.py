@@ -45,6 +45,7 @@ _CONSUMER: Final[Mapping[str, object]] = {
     "isolation.level": "read_committed",
     "enable.partition.eof": True,  # tells what else was read than messages: the marks of transactions
     "queued.max.messages.kbytes": 32_768,
+    "session.timeout.ms": 10_000,  # so long nobody reads the partitions of a member that died
     "partition.assignment.strategy": "cooperative-sticky",  # who comes or goes does not stop the others
 }
 

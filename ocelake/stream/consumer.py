@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import polars as pl
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as Assigned
-from sqlalchemy.exc import SQLAlchemyError
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 from tenacity.nap import sleep_using_event
 from tenacity.stop import stop_when_event_set
 
 from ocelake.errors import MessagesLost, StalePublication, Unreachable
 from ocelake.lake.batches import BATCHES, TopicPartition
+from ocelake.lake.guards import database_may_recover, warehouse_may_recover
 from ocelake.stream.client import failure
 from ocelake.stream.offsets import CommittedOffsets
 from ocelake.stream.ranges import Range, batch_rows, range_records
@@ -45,9 +45,6 @@ _LOOK_SECONDS: Final = 0.1
 _MOST_BYTES: Final = 128 << 20
 _BROKER_SECONDS: Final = 30.0
 _LONGEST_WAIT: Final = 5.0
-_PASSING: Final = (StalePublication, Unreachable, OSError, SQLAlchemyError)
-"""What a publication may fail of that another attempt, from the newest offsets, need not fail of."""
-
 _R = TypeVar("_R")
 
 
@@ -317,7 +314,7 @@ class TopicConsumer:
     def _patiently(self, function: Callable[[], _R]) -> _R:
         """Call again, ever later, while the catalog or the warehouse does not answer."""
         retrying = Retrying(
-            retry=retry_if_exception_type(_PASSING),
+            retry=retry_if_exception(_may_pass),
             wait=wait_random_exponential(0.1, _LONGEST_WAIT),
             stop=stop_when_event_set(self._stop),
             sleep=sleep_using_event(self._stop),
@@ -353,6 +350,13 @@ class TopicConsumer:
 def _place(message: Message) -> TopicPartition | None:
     """Give topic and partition of a message; None for an error."""
     return None if message.error() else (message.topic(), message.partition())  # type: ignore[return-value]  # it has both
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether another attempt, from the newest offsets, need not fail as well."""
+    return (
+        isinstance(error, StalePublication | Unreachable) or database_may_recover(error) or warehouse_may_recover(error)
+    )
 
 
 def _tell_of_wait(state: RetryCallState) -> None:

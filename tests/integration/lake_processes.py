@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -47,7 +47,7 @@ def start(function: Callable[..., Any], *arguments: Any) -> BaseProcess:
     return process
 
 
-def die_at(step: int) -> None:
+def die_at(step: int, steps: Sequence[tuple[type, str]] = STEPS) -> None:
     """Kill this process, as a power cut would, right before it takes its n-th step."""
     lock, taken = threading.Lock(), 0
     execute = DefaultDialect.do_execute
@@ -65,7 +65,7 @@ def die_at(step: int) -> None:
 
         return call
 
-    for owner, name in STEPS:
+    for owner, name in steps:
         setattr(owner, name, counted(getattr(owner, name)))
 
 

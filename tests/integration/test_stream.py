@@ -1,0 +1,84 @@
+"""Topics to bronze: each message once, whoever reads, whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ocelake.lake import Lake, open_lake
+from ocelake.settings import LakeSettings
+from ocelake.stream.settings import KafkaSettings
+from tests.integration.kafka_fixtures import *  # noqa: F403  # fixtures
+from tests.integration.lake_processes import COMPLETED, start
+from tests.integration.stream_processes import (
+    LOG,
+    assert_ranges_tile,
+    difference,
+    produce,
+    read_up,
+    read_up_and_die,
+)
+
+LONG = bool(os.environ.get("OCELAKE_LONG_TESTS"))
+MOST_STEPS = 150
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> LakeSettings:
+    return LakeSettings(
+        home=tmp_path, catalog_uri=f"sqlite:///{tmp_path / 'catalog.db'}", warehouse=str(tmp_path / "warehouse")
+    )
+
+
+@pytest.fixture
+def lake(settings: LakeSettings) -> Lake:
+    return open_lake(settings=settings)
+
+
+def test_each_message_is_read_once_and_every_reader_goes_on_where_bronze_ends(
+    lake: Lake, mock_kafka: KafkaSettings, topic: str
+) -> None:
+    sent = produce(mock_kafka, topic, (f"a{n}" for n in range(1000)))
+    assert sum(read_up(lake, mock_kafka, topic)) == 1000
+    assert read_up(lake, mock_kafka, topic) == [], "nothing new is nothing to publish"
+    sent += produce(mock_kafka, topic, (f"b{n}" for n in range(500)))
+    assert sum(read_up(lake, mock_kafka, topic, max_rows=100)) == 500
+    assert difference(lake, sent) == ({}, {})
+    assert_ranges_tile(lake)
+    first = lake.read("bronze.batches", LOG).sort("batch_id").row(0, named=True)
+    assert (first["batch_id"], first["source"], first["format"]) == (f"{topic}-0-0-249", topic, "json")
+    records = lake.read("bronze.event_records", LOG).sort("position")
+    assert records.filter(records["batch_id"] == first["batch_id"])["event_id"][:2].to_list() == ["a0", "a4"]
+
+
+def test_killed_at_every_step_between_poll_and_commit(
+    settings: LakeSettings, mock_kafka: KafkaSettings, topic: str
+) -> None:
+    sent: list[str] = []
+    died_old = died_new = 0
+    # Every step in the long form; in the short one every fourth, of a publication's tables and rows all kinds.
+    for step in count(1, 1 if LONG else 4):
+        new = produce(mock_kafka, topic, (f"{step}-{n}" for n in range(8)))
+        process = start(read_up_and_die, settings, mock_kafka, topic, step)
+        process.join(60)
+        assert process.exitcode in (COMPLETED, -signal.SIGKILL)
+        completed = process.exitcode == COMPLETED
+        lake = open_lake(settings=settings)
+        sent += new
+        missing, more = difference(lake, sent)
+        assert not more, f"step {step}"
+        assert not missing or set(missing) == set(new), f"step {step}: wholly or not at all"
+        died_old, died_new = died_old + bool(missing), died_new + (not missing and not completed)
+        if missing:
+            read_up(lake, mock_kafka, topic)
+            assert difference(lake, sent) == ({}, {}), f"again after step {step}"
+        if completed:
+            break
+        assert step < MOST_STEPS
+    assert_ranges_tile(open_lake(settings=settings))
+    assert died_old > (20 if LONG else 5)
+    assert died_new >= LONG
