@@ -29,12 +29,11 @@ from ocelake.lake.batches import BATCHES, TopicPartition
 from ocelake.lake.guards import database_may_recover, warehouse_may_recover
 from ocelake.stream.client import failure
 from ocelake.stream.offsets import CommittedOffsets
-from ocelake.stream.ranges import Range, batch_rows, range_records
+from ocelake.stream.ranges import Decoder, Range, batch_rows, range_records
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
     from ocelake.settings import StreamSettings
-    from ocelake.stream.decode import Decoder
     from ocelake.stream.settings import KafkaSettings
 
 __all__ = ["Committed", "TopicConsumer"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
 import polars as pl
 
@@ -15,10 +15,10 @@ from ocelake.lake.batches import TopicPartition
 from ocelake.ocel.model import frame_schema
 from ocelake.ocel.records import Records
 
-if TYPE_CHECKING:
-    from ocelake.stream.decode import Decoder
+__all__ = ["Decoder", "Range", "batch_rows", "range_records"]
 
-__all__ = ["Range", "batch_rows", "range_records"]
+Decoder: TypeAlias = Callable[[Sequence[int], Sequence[bytes | None]], Records]
+"""From positions and message values to the records at these positions."""
 
 _NO_DECLARATIONS: Final = '{"event_types":{},"object_types":{}}'
 
