@@ -9,7 +9,7 @@ from dagster import Definitions, definitions, in_process_executor
 
 import sensors
 from assets.bronze import bronze
-from assets.gold import gold, model, policy_asset
+from assets.gold import analysis, gold, model, policy_asset
 from assets.lake import maintenance, verification
 from assets.silver import silver
 from ocelake.lake.policy import declared_rules
@@ -42,7 +42,7 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
     """
     checked = declared_rules(LakeSettings.load()) if rules is None else rules
     return Definitions(
-        assets=[bronze, silver, gold, model, policy_asset(checked), maintenance, verification],
+        assets=[bronze, silver, gold, analysis, model, policy_asset(checked), maintenance, verification],
         jobs=[ingest_job, bronze_job, silver_job, gold_job, maintenance_job, verification_job],
         schedules=[maintenance_nightly, verification_daily],
         sensors=[sensors.landing_file_stable, sensors.table_automation],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ocelake.mining.traces import Traces
+    from ocelake.settings import MiningSettings
 
 __all__ = ["CASES"]
 
@@ -53,9 +56,10 @@ def _times_r4pm(folder: Path) -> Work:
     return work
 
 
-def _all_ocelake(folder: Path) -> Work:
+def _tables(
+    folder: Path, measure: Callable[[Traces, Mapping[str, pl.DataFrame], MiningSettings], dict[str, pl.DataFrame]]
+) -> Work:
     from ocelake.lake import open_lake
-    from ocelake.mining.performance import performance_tables
     from ocelake.settings import MiningSettings
 
     lake = open_lake(folder / "home")
@@ -65,12 +69,25 @@ def _all_ocelake(folder: Path) -> Work:
     attributes = lake.read("ocel.event_attributes", LOG).clear()
 
     def work() -> None:
-        performance_tables(_traces(lake), {"ocel.event_attributes": attributes}, settings)
+        measure(_traces(lake), {"ocel.event_attributes": attributes}, settings)
 
     return work
 
 
+def _performance_ocelake(folder: Path) -> Work:
+    from ocelake.mining.performance import performance_tables
+
+    return _tables(folder, performance_tables)
+
+
+def _capacity_ocelake(folder: Path) -> Work:
+    from ocelake.mining.analysis import capacity_tables
+
+    return _tables(folder, capacity_tables)
+
+
 CASES: dict[str, dict[str, Callable[[Path], Work]]] = {
     "sojourn and synchronization": {"ocelake": _times_ocelake, "r4pm": _times_r4pm},
-    "performance, all measures": {"ocelake": _all_ocelake},
+    "performance, all measures": {"ocelake": _performance_ocelake},
+    "resources, handovers, bottlenecks": {"ocelake": _capacity_ocelake},
 }

@@ -63,6 +63,7 @@ CASES: dict[str, dict[str, Callable[[Path], Work]]] = {
     **_MINING,
     **replay.CASES,
     "gold layer, silver to published": {"ocelake": _layer("gold")},
+    "analysis layer, silver to published": {"ocelake": _layer("analysis")},
     "model layer, silver to published": {"ocelake": _layer("model")},
 }
 

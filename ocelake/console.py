@@ -186,8 +186,10 @@ def print_quarantine(lake: Lake, log_id: str, rows: int) -> None:
 
 def _print_found(console: Console, lake: Lake, log_id: str) -> None:
     """Print what a person asks first: where time is lost, how good the model is, what it costs, what is kept."""
-    console.print("[bold]Bottlenecks[/]")
-    for reason in lake.read("gold.bottlenecks", log_id).filter(kind="activity").sort("rank")["reason"].head(3):
+    delayed = lake.read("gold.bottlenecks", log_id).filter(kind="activity").sort("rank")
+    if delayed.height:
+        console.print("[bold]Bottlenecks[/]")
+    for reason in delayed["reason"].head(3):
         console.print(Text(f"  {reason}"))
     for model in lake.read("ocpn.models", log_id).iter_rows(named=True):
         measured = lake.read("gold.model_quality", log_id).filter(pl.col("object_type").is_null())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ocelake.lake import Lake
     from ocelake.lake.records import AsOf, Moment
     from ocelake.mining.traces import Traces
+    from ocelake.tables import Layer
 
 __all__ = ["draw_kinds", "draw_log"]
 
@@ -54,6 +55,11 @@ class _Source:
     def traces(self) -> Traces:
         """The log's traces, encoded once for all pictures."""
         return self.lake.traces(self.log_id, as_of=self.moment)
+
+    def known_types(self, identifier: str) -> list[str]:
+        """Give the object types that are in a table, sorted."""
+        rows = self.lake.scan(identifier, self.log_id, as_of=self.moment, columns=["object_type"])
+        return sorted(rows.unique().drop_nulls().collect()["object_type"])
 
     def of_types(self, identifier: str) -> pl.DataFrame:
         """Read the rows of the asked types."""
@@ -114,12 +120,12 @@ def draw_kinds(
     source = _Source(lake, log_id, lake.moment(as_of), object_types, coverage)
     found: dict[Kind, str] = {}
     for kind in kinds:
-        layer, missing = ("model", "no current model") if kind is Kind.ocpn else ("gold", "no gold tables")
+        layer = _LAYERS.get(kind, "gold")
         if lake.latest(log_id, layer, source.moment) is None:
             advice = "Name a later moment, or see the checks of its run."
-            raise NotFound(f"The log {log_id!r} has {missing} at that moment.", fix=advice)
+            raise NotFound(f"The log {log_id!r} has {_MISSING[layer]} at that moment.", fix=advice)
         if object_types is not None:
-            known = sorted(source.table("gold.ocdfg_nodes")["object_type"].drop_nulls().unique())
+            known = source.known_types("gold.ocdfg_nodes" if layer == "gold" else "ocel.event_objects")
             if unknown := sorted(set(object_types).difference(known)):
                 raise NotFound(
                     f"The log has no events of the object type {unknown[0]!r}.", fix=f"Types: {', '.join(known)}."
@@ -179,6 +185,18 @@ def _slider(source: _Source) -> str:
     nodes, edges = source.table("gold.ocdfg_nodes"), source.table("gold.ocdfg_edges")
     return explore_page(*filter_ocdfg(nodes, edges, object_types=source.object_types), title=source.log_id)
 
+
+_LAYERS: Final[Mapping[Kind, Layer]] = {
+    Kind.ocpn: "model",
+    **dict.fromkeys((Kind.timeline, Kind.dotted, Kind.spectrum, Kind.waiting), "silver"),
+}
+"""The layer whose tables a picture shows, where that is not gold."""
+
+_MISSING: Final[Mapping[str, str]] = {
+    "silver": "no OCEL tables",
+    "gold": "no gold tables",
+    "model": "no current model",
+}
 
 _DRAWN: Final[Mapping[Kind, Callable[[_Source], str]]] = {
     Kind.ocdfg: _ocdfg,

@@ -27,6 +27,7 @@ _ADVICE: Final[Mapping[Layer, str]] = {
     **dict.fromkeys(
         ("bronze", "silver", "gold"), "Correct the log or its settings (logs/<log>.yaml), then ingest it again."
     ),
+    "analysis": "Correct the log or how it is mined (logs/<log>.mining.yaml), then materialize it again.",
     "model": "The model before it stays current, if there was one. Its settings are in logs/<log>.mining.yaml.",
     "policy": "Correct logs/<log>.rules.yaml or logs/<log>.cost.yaml, then materialize it again.",
 }

@@ -31,5 +31,5 @@ maintenance_job: Final = define_asset_job(
 verification_job: Final = define_asset_job(
     "verification_job",
     AssetSelection.keys(["lake", "verification"]),
-    description="Every log's silver and gold, computed again and compared.",
+    description="Every log's layers after bronze, computed again and compared.",
 )

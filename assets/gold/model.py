@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 from dagster import AssetExecutionContext, multi_asset
 
-from assets.automation import ON_NEW_INPUT
+from assets.automation import ON_NEW_INPUT_AT_TIMES
 from assets.building import Events, build_layer
 from assets.publishing import Rebuild
 from assets.specs import check_specs, layer_specs, picture
@@ -22,7 +22,7 @@ __all__ = ["model"]
 
 @multi_asset(
     name="model",
-    specs=layer_specs("model", group="gold", automation=ON_NEW_INPUT),
+    specs=layer_specs("model", group="gold", automation=ON_NEW_INPUT_AT_TIMES),
     check_specs=check_specs(MODEL_CHECKS),
     pool="lake_model",
 )

@@ -17,7 +17,7 @@ from dagster import (
     multi_asset,
 )
 
-from assets.automation import ON_NEW_INPUT
+from assets.automation import ON_NEW_INPUT_AT_TIMES
 from assets.building import Events, build_layer
 from assets.publishing import Rebuild
 from assets.specs import asset_key, check_spec, check_specs, layer_specs
@@ -56,7 +56,7 @@ def policy_asset(rules: Sequence[Rule]) -> AssetsDefinition:
 
     @multi_asset(
         name="policy",
-        specs=layer_specs("policy", group="gold", automation=ON_NEW_INPUT),
+        specs=layer_specs("policy", group="gold", automation=ON_NEW_INPUT_AT_TIMES),
         check_specs=[*check_specs(POLICY_CHECKS), *checks],
         pool="lake_policy",
     )

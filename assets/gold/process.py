@@ -28,12 +28,8 @@ _PICTURES: Final[Mapping[str, tuple[Kind, str]]] = {
     "gold.execution_variants": (Kind.executions, "Top execution variants"),
     "ocel.process_executions": (Kind.executions, "Top execution variants"),
     "gold.event_performance": (Kind.spectrum, "Performance spectrum"),
-    "gold.bottlenecks": (Kind.waiting, "Waiting by time of the week"),
 }
 """The tables that are worth a look, and the picture that shows them."""
-
-_OF_FLOW: Final = frozenset({Kind.spectrum, Kind.waiting})
-"""Pictures of the types that executions are made of."""
 
 
 @multi_asset(
@@ -49,8 +45,7 @@ def gold(context: AssetExecutionContext, config: Rebuild, lake: LakeResource) ->
 
 def _pictures(lake: Lake, record: PublicationRecord, tables: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, Any]]:
     kinds = dict.fromkeys(kind for kind, _ in _PICTURES.values())
-    drawn = draw_kinds(kinds.keys() - _OF_FLOW, lake, record.log_id, as_of=record.publication_id)
-    # A product waits for its next buyer: of the waiting of hubs there is much, and nothing to be done about it.
-    flow = record.settings.get("execution_types") or None
-    drawn |= draw_kinds(_OF_FLOW, lake, record.log_id, object_types=flow, as_of=record.publication_id)
+    drawn = draw_kinds(kinds.keys() - {Kind.spectrum}, lake, record.log_id, as_of=record.publication_id)
+    flow = record.settings.get("execution_types") or None  # the steps of hubs say little about how long things take
+    drawn |= draw_kinds([Kind.spectrum], lake, record.log_id, object_types=flow, as_of=record.publication_id)
     return {name: {"picture": picture(drawn[kind], title)} for name, (kind, title) in _PICTURES.items()}

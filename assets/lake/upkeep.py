@@ -61,7 +61,7 @@ def maintenance(context: AssetExecutionContext, lake: LakeResource) -> Materiali
         AssetCheckSpec(
             "tables_recomputable",
             asset=["lake", "verification"],
-            description="Silver and gold of every log are equal to what their inputs give when computed again.",
+            description="Every layer after bronze of every log is equal to what its inputs give when computed again.",
         ),
         AssetCheckSpec(
             "relations_known",

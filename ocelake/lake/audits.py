@@ -16,10 +16,12 @@ from ocelake.settings import LogSettings
 from ocelake.tables import TABLES, Layer, layer_tables
 
 __all__ = [
+    "ANALYSIS_CHECKS",
     "GOLD_CHECKS",
     "MODEL_CHECKS",
     "POLICY_CHECKS",
     "SILVER_CHECKS",
+    "audit_analysis",
     "audit_gold",
     "audit_model",
     "audit_policy",
@@ -60,6 +62,7 @@ def _table_checks(layer: Layer) -> tuple[Check, ...]:
 
 SILVER_CHECKS: Final = (*_table_checks("silver"), *LOG_CHECKS)
 GOLD_CHECKS: Final = (*_table_checks("gold"), _VARIANTS_COMPLETE)
+ANALYSIS_CHECKS: Final = _table_checks("analysis")
 MODEL_CHECKS: Final = (*_table_checks("model"), _NETS_SOUND, _LOG_REPLAYABLE)
 POLICY_CHECKS: Final = (*_table_checks("policy"), _COSTS_APPLY)
 
@@ -88,6 +91,11 @@ def audit_gold(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
     )
     said = f"They do not for {wrong['object_type'].to_list()}."
     return [*_audit_tables(tables), _found(_VARIANTS_COMPLETE, wrong.height, said)]
+
+
+def audit_analysis(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+    """Check the staged analysis of a log; one finding for each of `ANALYSIS_CHECKS`."""
+    return _audit_tables(tables)
 
 
 def audit_model(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:

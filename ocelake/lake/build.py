@@ -16,10 +16,12 @@ from pydantic import BaseModel
 from ocelake.draw import lay_out_ocpn
 from ocelake.errors import NotFound
 from ocelake.lake.policy import Policy, load_policy
+from ocelake.mining.analysis import analyse_log
 from ocelake.mining.gold import mine_log
 from ocelake.mining.model import mine_model
 from ocelake.mining.performance import attribute_names
 from ocelake.mining.policy import judge_log, policy_attributes
+from ocelake.mining.resources import resource_attributes
 from ocelake.ocel.conform import Conformed, conform
 from ocelake.ocel.model import Ocel
 from ocelake.settings import LogSettings, MiningSettings
@@ -53,10 +55,9 @@ Sources: TypeAlias = "Mapping[Layer, PublicationRecord]"
 
 _SILVER_INPUT = ("bronze.event_records", "bronze.object_records", "bronze.batches")
 
-_GOLD_INPUT: Final[Mapping[str, list[str] | None]] = {
-    "ocel.events": ["activity", "time"],
-    "ocel.object_objects": ["source_id", "target_id"],
-}
+_GOLD_INPUT: Final[Mapping[str, list[str] | None]] = {"ocel.events": ["activity", "time"]}
+
+_ANALYSIS_INPUT: Final[Mapping[str, list[str] | None]] = {"ocel.object_objects": ["source_id", "target_id"]}
 
 _POLICY_INPUT: Final[Mapping[str, list[str] | None]] = {
     "ocel.event_objects": ["event_id", "object_id", "qualifier", "activity", "object_type"],
@@ -175,6 +176,14 @@ def _gold(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -
     )
 
 
+def _analysis(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -> Tables:
+    silver = sources["silver"]
+    names = (*resource_attributes(settings), *attribute_names(settings))
+    attributes = _named_attributes(lake, silver, "ocel.event_attributes", names)
+    tables = {**_read(lake, silver, _ANALYSIS_INPUT), "ocel.event_attributes": attributes}
+    return analyse_log(lake.traces(silver.log_id, silver.publication_id), tables, settings=settings)
+
+
 def _model(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -> Tables:
     silver = sources["silver"]
     traces = lake.traces(silver.log_id, silver.publication_id)
@@ -202,6 +211,7 @@ def _policy(lake: Lake, sources: Sources, settings: Policy, number: int) -> Tabl
 STEPS: Final[Mapping[Layer, Step]] = {
     "silver": Step("silver", lambda lake, log: lake.settings.log(log), LogSettings.model_validate, _silver),
     "gold": Step("gold", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _gold),
+    "analysis": Step("analysis", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _analysis),
     "model": Step("model", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _model),
     "policy": Step("policy", load_policy, Policy.model_validate, _policy),
 }

@@ -1,4 +1,9 @@
-"""Which snapshot of a table holds a log's rows at a moment."""
+"""Which snapshot of a table holds a log's rows at a moment.
+
+It is found by the publications of the table's layer. What a gold publication wrote before the analysis was a layer of
+its own is therefore in no log's past: as of a time or a publication these tables are empty until the log's first
+analysis. On SQL catalogs their newest rows are still there to read, until that analysis takes their place.
+"""
 
 from __future__ import annotations
 

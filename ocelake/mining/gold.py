@@ -1,4 +1,7 @@
-"""From one log's silver tables to all of its gold tables: what the process does, in one call."""
+"""From one log's silver tables to all of its gold tables: what the process does, in one call.
+
+What is compared over the whole log is `ocelake.mining.analysis`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from ocelake.mining.change import change_tables
 from ocelake.mining.execution_variants import execution_tables
 from ocelake.mining.executions import CONNECTED, find_executions
-from ocelake.mining.explore import relation_tables
 from ocelake.mining.ocdfg import activity_nodes, in_seconds, ocdfg
 from ocelake.mining.performance import performance_tables
 from ocelake.mining.traces import Traces, encode
@@ -39,14 +40,14 @@ def mine_log(
     ----------
     tables : mapping of str to DataFrame
         The log's silver tables by identifier (``"ocel.events"``, ...), without ``log_id`` and ``bucket``. Of events,
-        objects, E2O and O2O relations the ids, activity, type, time and sequence are used, of the attributes of events
-        those of `ocelake.mining.performance.attribute_names`, of all others the number of rows.
+        objects and E2O relations the ids, activity, type, time and sequence are used, of the attributes of events those
+        of `ocelake.mining.performance.attribute_names`, of all others the number of rows.
     quarantined : int
         Rows of the log in `silver.quarantine`.
     publication_id : str
         The silver publication that the tables are of.
     settings : MiningSettings
-        Which kinds of process executions there are, when two are of one variant, who does the work.
+        Which kinds of process executions there are, when two are of one variant, when work starts.
     counts : mapping of str to int
         Rows of a table, where not all of them are given.
     traces : Traces, optional
@@ -97,8 +98,6 @@ def mine_log(
         ),
         **execution_tables(parts, stored, equality=settings.execution_equality),
         **performance_tables(traces, tables, settings),
-        **relation_tables(traces, tables),
-        **change_tables(traces, variants, period=settings.period),
     }
     return {spec.identifier: as_table(spec.identifier, mined[spec.identifier]) for spec in layer_tables("gold")}
 

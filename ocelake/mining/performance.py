@@ -17,11 +17,9 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from ocelake.mining.bottlenecks import bottlenecks
 from ocelake.mining.lifecycle import INSTANCE, Work, edge_work, find_work, work_times
 from ocelake.mining.ocdfg import edge_durations, in_seconds
 from ocelake.mining.predecessors import Predecessors, find_predecessors
-from ocelake.mining.resources import event_resources, handovers, resource_attributes, resources
 from ocelake.mining.times import in_order, instants, to_seconds
 from ocelake.mining.traces import Traces
 from ocelake.settings import MiningSettings
@@ -43,11 +41,11 @@ def attribute_names(settings: MiningSettings) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> attribute_names(MiningSettings(resource="clerk", start="begun"))
-    ('clerk', 'begun', 'lifecycle:transition', 'concept:instance')
+    >>> attribute_names(MiningSettings(start="begun"))
+    ('begun', 'lifecycle:transition', 'concept:instance')
     """
     start = () if settings.start is None else (settings.start,)
-    return (*resource_attributes(settings), *start, settings.lifecycle, INSTANCE)
+    return (*start, settings.lifecycle, INSTANCE)
 
 
 def performance_tables(
@@ -62,20 +60,18 @@ def performance_tables(
     tables : mapping of str to DataFrame
         ``ocel.event_attributes`` (the rows of `attribute_names` at least) of the log.
     settings : MiningSettings
-        Where resources and the starts of work are to be found, and of which object types executions are made: the
-        others are permanent (see `bottlenecks`).
+        Where the starts of work are to be found.
 
     Returns
     -------
     dict of str to DataFrame
-        `gold.event_performance`, `gold.activity_performance`, `gold.edge_performance`, `gold.work_times`,
-        `gold.resources`, `gold.handovers`, `gold.bottlenecks`, without ``log_id``, sorted.
+        `gold.event_performance`, `gold.activity_performance`, `gold.edge_performance`, `gold.work_times`, without
+        ``log_id``, sorted.
 
     Raises
     ------
     OcelakeError
-        Where the settings name a resource attribute, resource type, start attribute or execution type that the log
-        does not have.
+        Where the settings name a start attribute that the log does not have.
 
     Examples
     --------
@@ -84,20 +80,15 @@ def performance_tables(
     >>> names = ("ocel.event_objects", "ocel.event_attributes")
     >>> silver = {name: pl.DataFrame(schema=TABLES[name].schema) for name in names}
     >>> sorted(performance_tables(encode(silver["ocel.event_objects"]), silver, MiningSettings()))[:2]
-    ['gold.activity_performance', 'gold.bottlenecks']
+    ['gold.activity_performance', 'gold.edge_performance']
     """
-    attributes = tables["ocel.event_attributes"]
     predecessors = find_predecessors(traces)
-    work = find_work(traces, attributes, start=settings.start, lifecycle=settings.lifecycle)
-    done_by = event_resources(traces, attributes, settings)
+    work = find_work(traces, tables["ocel.event_attributes"], start=settings.start, lifecycle=settings.lifecycle)
     return {
         "gold.event_performance": event_performance(traces, predecessors),
         "gold.activity_performance": activity_performance(traces, predecessors, work),
         "gold.edge_performance": edge_work(traces, work),
         "gold.work_times": work_times(traces, work),
-        "gold.resources": resources(traces, done_by, work),
-        "gold.handovers": handovers(traces, predecessors, done_by),
-        "gold.bottlenecks": bottlenecks(traces, predecessors, work, flowing=settings.execution_types),
     }
 
 

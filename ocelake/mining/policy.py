@@ -12,10 +12,10 @@ from ocelake.mining.constraints import Rules, rule_tables
 from ocelake.mining.constraints import attribute_names as rule_attributes
 from ocelake.mining.cost import CostModel, cost_tables
 from ocelake.mining.lifecycle import find_work
-from ocelake.mining.performance import attribute_names as mining_attributes
+from ocelake.mining.performance import attribute_names as work_attributes
 from ocelake.mining.performance import event_times
 from ocelake.mining.predecessors import find_predecessors
-from ocelake.mining.resources import event_resources
+from ocelake.mining.resources import event_resources, resource_attributes
 from ocelake.mining.traces import Traces
 from ocelake.mining.variants import find_variants, trace_variants
 from ocelake.settings import MiningSettings
@@ -36,7 +36,8 @@ def policy_attributes(rules: Rules, costs: CostModel, mining: MiningSettings) ->
     """
     of_events, of_objects = rule_attributes(rules)
     if costs.stated:
-        of_events |= {*mining_attributes(mining), *(part.attribute for part in costs.attributes)}
+        named = (part.attribute for part in costs.attributes)
+        of_events |= {*resource_attributes(mining), *work_attributes(mining), *named}
     return {"ocel.event_attributes": tuple(sorted(of_events)), "ocel.object_attributes": tuple(sorted(of_objects))}
 
 

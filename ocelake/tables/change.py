@@ -1,4 +1,4 @@
-"""Gold: the process per period, what changed, and when."""
+"""Analysis: the process per period, what changed, and when."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPECS: Final = (
     TableSpec(
         "gold",
         "period_activities",
-        "gold",
+        "analysis",
         "One activity of one object type in one period.",
         (
             LOG,
@@ -33,7 +33,7 @@ SPECS: Final = (
     TableSpec(
         "gold",
         "period_edges",
-        "gold",
+        "analysis",
         "One edge of the object-centric directly-follows graph in the period of its second event.",
         (
             LOG,
@@ -53,7 +53,7 @@ SPECS: Final = (
     TableSpec(
         "gold",
         "period_kpis",
-        "gold",
+        "analysis",
         "Key figures of one object type in one period, or of all events.",
         (
             LOG,
@@ -74,7 +74,7 @@ SPECS: Final = (
     TableSpec(
         "gold",
         "process_changes",
-        "gold",
+        "analysis",
         "One activity or edge of one object type in the last whole period with events, against the one with events "
         "before it; where the log has only two, in the second, whole or not, against the first.",
         (
@@ -106,7 +106,7 @@ SPECS: Final = (
     TableSpec(
         "gold",
         "drift_points",
-        "gold",
+        "analysis",
         "One point in time at which the trace variants of an object type changed.",
         (
             LOG,

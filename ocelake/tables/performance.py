@@ -1,4 +1,4 @@
-"""Gold: how long things take, where they wait, and who does them."""
+"""Gold: how long things take; and of the analysis, who does them and where they are delayed."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ SPECS: Final = (
     TableSpec(
         "gold",
         "resources",
-        "gold",
+        "analysis",
         "One resource: who or what does the events.",
         (
             LOG,
@@ -129,7 +129,7 @@ SPECS: Final = (
     TableSpec(
         "gold",
         "handovers",
-        "gold",
+        "analysis",
         "Handover of work: one resource does an event, and another the object's next.",
         (
             LOG,
@@ -145,7 +145,7 @@ SPECS: Final = (
     TableSpec(
         "gold",
         "bottlenecks",
-        "gold",
+        "analysis",
         "One activity, or one cause of its delay, that is slower than in its fastest quarter. The causes of an "
         "activity add up to it, and the shares of all activities, or of all causes, to 1. Permanent objects "
         "(customers, products, machines) are left out: nobody waits for their last event.",

@@ -1,4 +1,4 @@
-"""Gold: how object types are related, in number and in time."""
+"""Analysis: how object types are related, in number and in time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPECS: Final[tuple[TableSpec, ...]] = (
     TableSpec(
         "gold",
         "type_relations",
-        "gold",
+        "analysis",
         "How the objects of one type are related to those of another (TOTeM): by common events or O2O.",
         (
             LOG,
@@ -50,7 +50,7 @@ SPECS: Final[tuple[TableSpec, ...]] = (
     TableSpec(
         "gold",
         "type_graph",
-        "gold",
+        "analysis",
         "The edges of one object graph between objects of two types.",
         (
             LOG,

@@ -38,13 +38,18 @@ __all__ = [
     "text",
 ]
 
-Layer = Literal["bronze", "silver", "gold", "model", "policy"]
-"""What one publication writes: a layer's tables of one log, together or not at all."""
+Layer = Literal["bronze", "silver", "gold", "analysis", "model", "policy"]
+"""What one publication writes: a layer's tables of one log, together or not at all.
+
+Gold is what can follow new records one by one; the analysis is what is compared over the whole log, and is computed
+again as a whole.
+"""
 
 READS: Final[Mapping[Layer, tuple[Layer, ...]]] = {
     "bronze": (),
     "silver": ("bronze",),
     "gold": ("silver",),
+    "analysis": ("silver",),
     "model": ("silver",),
     "policy": ("silver", "gold"),
 }

@@ -19,7 +19,7 @@ from ocelake.lake.policy import declared_rules
 from ocelake.ocel.generate import generate, write_demo_log
 from ocelake.ocel.write import write_log
 from ocelake.settings import LakeSettings
-from ocelake.tables import Layer
+from ocelake.tables import READS, Layer
 from resources import LakeResource
 
 
@@ -121,8 +121,7 @@ class Graph:
 
     def numbers(self, log_id: str) -> dict[Layer, int]:
         """Give the number of each layer's newest publication; a layer without one is left out."""
-        layers: tuple[Layer, ...] = ("bronze", "silver", "gold", "model", "policy")
-        return {layer: record.number for layer in layers if (record := self.lake.latest(log_id, layer))}
+        return {layer: record.number for layer in READS if (record := self.lake.latest(log_id, layer))}
 
 
 def event(event_id: str, activity: str, time: datetime, orders: Sequence[int], **attributes: object) -> dict[str, Any]:

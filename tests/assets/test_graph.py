@@ -10,7 +10,7 @@ import pytest
 from assets.specs import asset_key
 from ocelake.lake.build import latest_or_fail, verify
 from ocelake.settings import LogSettings
-from ocelake.tables import TABLES, layer_tables
+from ocelake.tables import READS, TABLES, Layer, layer_tables
 from tests.assets.conftest import Graph, evaluations, materialized
 
 DRAWN = {
@@ -35,11 +35,10 @@ def test_a_landed_file_reaches_gold_with_its_checks_pictures_and_lineage(graph: 
     failed = [name for name, item in evaluations(result).items() if item.blocking and not item.passed]
     assert failed == []
     lake = graph.lake
-    gold, silver, bronze, model, policy = (
-        latest_or_fail(lake, "orders", layer) for layer in ("gold", "silver", "bronze", "model", "policy")
-    )
+    layers: tuple[Layer, ...] = ("gold", "silver", "bronze", "analysis", "model", "policy")
+    gold, silver, bronze, analysis, model, policy = (latest_or_fail(lake, "orders", layer) for layer in layers)
     assert silver.reads == {"bronze": bronze.publication_id}
-    assert gold.reads == model.reads == {"silver": silver.publication_id}
+    assert gold.reads == analysis.reads == model.reads == {"silver": silver.publication_id}
     assert policy.reads == {"silver": silver.publication_id, "gold": gold.publication_id}
     by_key = {event.asset_key: event.materialization for event in result.get_asset_materialization_events()}
     edges = by_key[asset_key("gold.ocdfg_edges")].metadata
@@ -70,7 +69,7 @@ def test_the_same_file_twice_changes_nothing_and_another_is_merged_in(graph: Gra
     assert graph.run("orders").success
     lake = graph.lake
     assert lake.read("bronze.batches", "orders").height == 1
-    assert graph.numbers("orders") == dict.fromkeys(("bronze", "silver", "gold", "model", "policy"), 1)
+    assert graph.numbers("orders") == dict.fromkeys(READS, 1)
     assert lake.read("ocel.events", "orders").equals(before)
     graph.put("orders", "b.json", events=200, seed=2)
     assert graph.run("orders", ["b.json"]).success
@@ -88,7 +87,7 @@ def test_a_bad_log_is_not_published_and_does_not_hide_behind_a_good_one(graph: G
     assert materialized(bad) == {spec.identifier for spec in layer_tables("bronze")}
     assert materialized(good) == set(TABLES)
     assert graph.numbers("bad") == {"bronze": 1}
-    assert graph.numbers("good") == dict.fromkeys(("bronze", "silver", "gold", "model", "policy"), 1)
+    assert graph.numbers("good") == dict.fromkeys(READS, 1)
 
 
 def test_new_settings_are_a_new_publication_and_the_old_one_still_verifies(graph: Graph) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from ocelake.mining.analysis import capacity_tables
 from ocelake.mining.performance import performance_tables
 from ocelake.mining.traces import encode
 from ocelake.ocel import Ocel
@@ -36,7 +37,8 @@ def load(path: Path | None) -> tuple[Ocel, dict[str, pl.DataFrame]]:
     ocel = read_log(path).ocel if path else generate(events=3_000, seed=7)
     tables = dict(ocel.frames())
     traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], tables["ocel.events"])
-    return ocel, performance_tables(traces, tables, MiningSettings())
+    settings = MiningSettings()
+    return ocel, performance_tables(traces, tables, settings) | capacity_tables(traces, tables, settings)
 
 
 def as_r4pm(ocel: Ocel, folder: Path) -> Any:
@@ -134,7 +136,7 @@ def test_handovers_are_the_handover_of_work_of_pm4py(data: Path, name: str) -> N
 def test_employees_of_the_running_example_are_resources_as_objects(data: Path) -> None:
     ocel = read_log(data / "ocel2/running-example.sqlite").ocel
     traces = encode(ocel.event_objects, ocel.objects, ocel.events)
-    tables = performance_tables(traces, dict(ocel.frames()), MiningSettings(resource_type="employees"))
+    tables = capacity_tables(traces, dict(ocel.frames()), MiningSettings(resource_type="employees"))
     found = tables["gold.resources"]
     expected = (
         ocel.event_objects.filter(object_type="employees").group_by("object_id").agg(pl.col("event_id").n_unique())

@@ -12,7 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ocelake.lake import Lake, PublicationRecord, open_lake
-from ocelake.lake.audits import audit_gold, audit_silver, blocking
+from ocelake.lake.audits import audit_analysis, audit_gold, audit_silver, blocking
 from ocelake.lake.build import build_log, latest_or_fail, published_silver, published_tables
 from ocelake.lake.ingest import Ingested, ingest
 from ocelake.settings import LogSettings
@@ -136,6 +136,8 @@ def test_what_is_published_passes_its_checks(built: Built, name: str) -> None:
     silver = latest_or_fail(built.lake, LOG_IDS[name], "silver", as_of=built.gold[name].publication_id)
     assert blocking(audit_silver(published_silver(built.lake, silver), LogSettings())) == []
     assert blocking(audit_gold(published_tables(built.lake, built.gold[name]))) == []
+    analysis = latest_or_fail(built.lake, LOG_IDS[name], "analysis")
+    assert blocking(audit_analysis(published_tables(built.lake, analysis))) == []
 
 
 def test_no_log_changes_when_others_are_published(built: Built) -> None:

@@ -39,7 +39,7 @@ def built(home: Path, files: list[Path]) -> dict[str, pl.DataFrame]:
         build_log(lake, "log")
     return {
         spec.identifier: _comparable(lake, spec.identifier)
-        for layer in ("gold", "model", "policy")
+        for layer in ("gold", "analysis", "model", "policy")
         for spec in layer_tables(layer)
     }
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelake.errors import OcelakeError
+from ocelake.mining.analysis import capacity_tables
 from ocelake.mining.bottlenecks import bottlenecks, permanent_types, spoken
 from ocelake.mining.lifecycle import find_work
-from ocelake.mining.performance import performance_tables
 from ocelake.mining.predecessors import find_predecessors
 from ocelake.mining.traces import encode
 from ocelake.ocel.generate import generate
@@ -215,5 +215,5 @@ def test_a_person_may_say_which_types_are_permanent() -> None:
 def test_the_execution_types_of_a_log_are_those_that_wait() -> None:
     log = orders(picked=[1, 1, 1, 9], packed=[2, 2, 2, 10])
     settings = MiningSettings(execution_types=("order",))
-    found = performance_tables(encoded(log), {"ocel.event_attributes": attributes([])}, settings)["gold.bottlenecks"]
+    found = capacity_tables(encoded(log), {"ocel.event_attributes": attributes([])}, settings)["gold.bottlenecks"]
     assert set(found["object_type"].drop_nulls()) == {"order"}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from ocelake.mining.analysis import analyse_log
 from ocelake.mining.constraints import Rules
 from ocelake.mining.cost import CostModel, Rate
 from ocelake.mining.gold import mine_log
@@ -39,9 +40,10 @@ def everything(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     chosen = MiningSettings(executions=("connected", *kinds))
     gold = mine_log(tables, quarantined=0, publication_id="log.silver.1", settings=chosen)
     traces = encode(tables["ocel.event_objects"], tables["ocel.objects"], tables["ocel.events"])
+    analysis = analyse_log(traces, tables, settings=chosen)
     model = mine_model(traces, settings=chosen, version=1, publication_id="log.silver.1")
     policy = judge_log(traces, {**tables, **gold}, rules=RULES, costs=COSTS, mining=chosen)
-    return {**gold, **model, **policy}
+    return {**gold, **analysis, **model, **policy}
 
 
 def shuffled(tables: dict[str, pl.DataFrame], chance: random.Random) -> dict[str, pl.DataFrame]:
@@ -91,5 +93,5 @@ def numbered(frame: pl.DataFrame, event: dict[str, str], thing: dict[str, str]) 
 
 def test_every_layer_is_compared() -> None:
     tables = Log({"e": ("a", 0, 0)}, {"o": "order"}, [("e", "o", "")]).tables()
-    wanted = {spec.identifier for layer in ("gold", "model", "policy") for spec in layer_tables(layer)}
+    wanted = {spec.identifier for layer in ("gold", "analysis", "model", "policy") for spec in layer_tables(layer)}
     assert everything(tables).keys() == wanted - {"ocpn.layout"}

@@ -10,10 +10,15 @@ import polars as pl
 import pytest
 
 from ocelake.lake import Lake, open_lake
+from ocelake.lake.build import STEPS, build_log, publish, sources, verify
 from ocelake.lake.evolve import ensure_tables
+from ocelake.lake.ingest import ingest
+from ocelake.lake.maintenance import run_maintenance
 from ocelake.lake.schema import iceberg_schema, registry_fingerprint
 from ocelake.lake.snapshots import slice_files
-from ocelake.tables import TABLES, Column
+from ocelake.ocel.generate import generate
+from ocelake.ocel.write import write_log
+from ocelake.tables import TABLES, Column, Layer, layer_tables
 from tests.lake_frames import event_types, events, publish_silver
 
 
@@ -144,3 +149,45 @@ def test_two_processes_create_a_lake_at_once(tmp_path: Path) -> None:
     with get_context("forkserver").Pool(2) as pool:
         found = pool.map(_open, [str(tmp_path / "new")] * 2, chunksize=1)
     assert found == [14, 14]
+
+
+def test_a_lake_from_before_the_analysis_was_a_layer_is_read_built_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def computed(layer: Layer) -> dict[str, pl.DataFrame]:
+        step = STEPS[layer]
+        return step.compute(before, sources(before, "A", layer), step.settings(before, "A"), 1)
+
+    before = open_lake(tmp_path)
+    write_log(generate(200, seed=1), tmp_path / "log.json")
+    ingest(before, tmp_path / "log.json", "A")
+    publish(before, sources(before, "A", "silver"), "silver", computed("silver"), settings=before.settings.log("A"))
+    gold, analysis = computed("gold"), computed("analysis")
+    with monkeypatch.context() as old:
+        for spec in layer_tables("analysis"):
+            old.setitem(TABLES, spec.identifier, replace(spec, layer="gold"))
+        publish(before, sources(before, "A", "gold"), "gold", gold | analysis, settings=before.settings.mining("A"))
+
+    lake = open_with(before)
+    assert all(frame.height for name, frame in analysis.items() if name in ("gold.bottlenecks", "gold.type_graph"))
+    for name, frame in analysis.items():
+        assert lake.read(name, "A").equals(frame), "the newest rows are still there"
+        assert lake.read(name, "A", as_of="A.gold.1").is_empty(), "but no publication of the analysis wrote them"
+        assert lake.read(name, as_of="A.gold.1").is_empty()
+        assert lake.history(name).is_empty()
+    assert lake.sql("FROM gold.bottlenecks", as_of="A.gold.1").is_empty()
+    assert lake.read("gold.ocdfg_edges", "A", as_of="A.gold.1").equals(gold["gold.ocdfg_edges"])
+    assert all(table.equal for table in verify(lake, "A"))
+
+    ingest(lake, tmp_path / "log.json", "B")
+    build_log(lake, "B")
+    run_maintenance(lake)
+    assert all(lake.read(name, "A").equals(frame) for name, frame in analysis.items()), "another log takes nothing away"
+
+    build_log(lake, "A")
+    run_maintenance(lake)
+    for name, frame in analysis.items():
+        assert lake.read(name, "A").equals(frame)
+        assert lake.read(name, "A", as_of="A.analysis.1").equals(frame)
+        assert lake.read(name, "A", as_of="A.gold.1").is_empty()
+    assert all(table.equal for table in verify(lake, "A"))

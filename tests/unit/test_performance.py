@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 
+from ocelake.mining.analysis import capacity_tables
 from ocelake.mining.lifecycle import find_work
 from ocelake.mining.performance import (
     activity_performance,
@@ -18,7 +19,7 @@ from ocelake.mining.performance import (
     type_times,
 )
 from ocelake.mining.predecessors import find_predecessors
-from ocelake.mining.traces import encode
+from ocelake.mining.traces import Traces, encode
 from ocelake.ocel.generate import generate
 from ocelake.settings import MiningSettings
 from ocelake.tables import TABLES
@@ -30,8 +31,13 @@ NONE = reference.attributes([])
 
 
 def mine(log: Log, attributes: pl.DataFrame = NONE, settings: MiningSettings | None = None) -> dict[str, pl.DataFrame]:
-    tables = {**log.tables(), "ocel.event_attributes": attributes}
-    return performance_tables(reference.encoded(log), tables, settings or MiningSettings())
+    return measured(reference.encoded(log), attributes, settings or MiningSettings())
+
+
+def measured(traces: Traces, attributes: pl.DataFrame, settings: MiningSettings) -> dict[str, pl.DataFrame]:
+    """Give all tables of performance: gold's, and those of the analysis."""
+    tables = {"ocel.event_attributes": attributes}
+    return performance_tables(traces, tables, settings) | capacity_tables(traces, tables, settings)
 
 
 def of_types(log: Log) -> dict[tuple[str, str], dict[str, float | None]]:
@@ -122,8 +128,8 @@ def test_the_order_of_rows_and_order_preserving_names_change_nothing(log: Log) -
     tables = log.tables()
     shuffled = [tables[f"ocel.{name}"].reverse() for name in ("event_objects", "objects", "events")]
     settings = MiningSettings(resource_type="item") if "item" in reference_steps(log) else MiningSettings()
-    ours = performance_tables(reference.encoded(log), {"ocel.event_attributes": NONE}, settings)
-    again = performance_tables(encode(*shuffled), {"ocel.event_attributes": NONE}, settings)
+    ours = measured(reference.encoded(log), NONE, settings)
+    again = measured(encode(*shuffled), NONE, settings)
     assert all(ours[name].equals(again[name]) for name in ours)
 
     renamed = Log(
@@ -131,7 +137,7 @@ def test_the_order_of_rows_and_order_preserving_names_change_nothing(log: Log) -
         {f"x{name}": kind for name, kind in log.objects.items()},
         [(f"x{event}", f"x{name}", qualifier) for event, name, qualifier in log.relations],
     )
-    after = performance_tables(reference.encoded(renamed), {"ocel.event_attributes": NONE}, settings)
+    after = measured(reference.encoded(renamed), NONE, settings)
     for name in ("gold.activity_performance", "gold.bottlenecks"):
         assert ours[name].equals(after[name])
 
@@ -149,9 +155,7 @@ def test_tables_have_the_columns_keys_and_order_of_the_registry(log: Log) -> Non
 def test_tables_of_a_generated_log_are_as_the_registry_says() -> None:
     ocel = generate(3_000, seed=5)
     traces = encode(ocel.event_objects, ocel.objects, ocel.events)
-    tables = performance_tables(
-        traces, {"ocel.event_attributes": ocel.event_attributes}, MiningSettings(resource_type="employees")
-    )
+    tables = measured(traces, ocel.event_attributes, MiningSettings(resource_type="employees"))
     check_tables(tables)
     assert all(len(tables[f"gold.{name}"]) for name in ("resources", "handovers", "bottlenecks"))
     assert tables["gold.work_times"].is_empty(), "the log does not tell when work starts"
@@ -186,10 +190,8 @@ def test_sums_beyond_64_bits_are_right() -> None:
 
 
 def test_the_attributes_that_are_needed_are_named() -> None:
-    assert attribute_names(MiningSettings()) == (
-        "org:resource", "resource", "lifecycle:transition", "concept:instance",
-    )  # fmt: skip
-    assert "org:resource" not in attribute_names(MiningSettings(resource_type="employees"))
+    assert attribute_names(MiningSettings()) == ("lifecycle:transition", "concept:instance")
+    assert "begun" in attribute_names(MiningSettings(start="begun"))
 
 
 @given(logs())

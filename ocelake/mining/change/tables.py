@@ -1,4 +1,4 @@
-"""Change over time as the tables that gold stores."""
+"""Change over time as the tables that are stored."""
 
 from __future__ import annotations
 
