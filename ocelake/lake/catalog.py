@@ -22,7 +22,7 @@ from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import StagedTable, Table
-from pyiceberg.table.update import TableRequirement, TableUpdate
+from pyiceberg.table.update import RemoveSnapshotsUpdate, TableRequirement, TableUpdate
 from pyiceberg.typedef import Identifier
 from sqlalchemy import (
     JSON,
@@ -189,8 +189,12 @@ class PublicationCatalog(SqlCatalog):
         drop : collection of int
             Earlier snapshots that the new metadata no longer has.
         """
-        # pyiceberg copies all earlier snapshots, deeply, to add one; so it does not get to see them.
-        light = table.metadata.model_copy(update={"snapshots": [], "snapshot_log": []})
+        # pyiceberg copies all snapshots, deeply, to add or remove one; so it gets to see only those that go.
+        gone = [old for old in table.metadata.snapshots if old.snapshot_id in drop]
+        light = table.metadata.model_copy(update={"snapshots": gone, "snapshot_log": []})
+        if gone:
+            removal = RemoveSnapshotsUpdate.model_validate({"snapshot-ids": [old.snapshot_id for old in gone]})
+            updates = (*updates, removal)
         identifier: Identifier = table.name()
         bare = Table(identifier, light, table.metadata_location, table.io, self)
         staged = self._update_and_stage_table(bare, identifier, requirements, updates)

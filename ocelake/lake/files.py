@@ -28,14 +28,16 @@ from ocelake.errors import LakeError, Unreachable
 from ocelake.lake.guards import warehouse_may_recover
 from ocelake.tables import TableSpec
 
-__all__ = ["BUCKET_ROWS", "SliceWriter", "bucket_count", "bucket_of", "is_sorted"]
+__all__ = ["BUCKET_ROWS", "FILE_BYTES", "SliceWriter", "bucket_count", "bucket_of", "is_sorted"]
 
 BUCKET_ROWS: Final = 8_000_000
 """Rows of a log up to which a table has one bucket, and about how many each bucket of a larger one gets."""
 
+FILE_BYTES: Final = 512 << 20
+"""Size at which a file is closed and another one begun."""
+
 _ROW_GROUP_ROWS: Final = 500_000
 _ROW_GROUP_BYTES: Final = 64 << 20
-_FILE_BYTES: Final = 512 << 20
 
 
 def bucket_count(rows: int) -> int:
@@ -82,11 +84,16 @@ class SliceWriter:
         The partition.
     buckets : int
         Number of buckets, where the table has them.
+    bucket : int, optional
+        The one that all rows are of, where they are rewritten within it.
     """
 
-    def __init__(self, table: Table, spec: TableSpec, log_id: str, buckets: int = 1) -> None:
+    def __init__(
+        self, table: Table, spec: TableSpec, log_id: str, buckets: int = 1, *, bucket: int | None = None
+    ) -> None:
         self.rows = 0
-        self._table, self._spec, self._log_id, self._buckets = table, spec, log_id, buckets
+        self._table, self._spec, self._log_id = table, spec, log_id
+        self._buckets, self._bucket = buckets, bucket
         self._schema = schema_to_pyarrow(table.schema())
         self._content = [name for name in spec.schema if name not in spec.partition]
         self._sort = [name for name in spec.sort if name not in spec.partition]
@@ -172,7 +179,7 @@ class SliceWriter:
         if file is None:
             file = self._open[bucket] = _OpenFile(self._table, self._schema, self._partition(bucket))
         file.write(self._arrow(piece, bucket))
-        if file.size >= _FILE_BYTES:
+        if file.size >= FILE_BYTES:
             self._files.append(file.close())
             del self._open[bucket]
 
@@ -190,8 +197,8 @@ class SliceWriter:
             ) from error
 
     def _split(self, frame: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
-        if self._spec.bucket is None or self._buckets == 1:
-            yield 0, frame
+        if self._bucket is not None or self._spec.bucket is None or self._buckets == 1:
+            yield self._bucket or 0, frame
             return
         buckets = bucket_of(frame[self._spec.bucket], self._buckets)
         for bucket in range(self._buckets):

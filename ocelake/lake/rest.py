@@ -15,7 +15,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -37,6 +37,8 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
 from pyiceberg.types import IntegerType, NestedField, StringType, TimestamptzType
 from requests import ConnectionError as NoConnection
 from requests import PreparedRequest, RequestException, Response, Session, Timeout
@@ -49,7 +51,7 @@ from ocelake.lake.guards import warehouse_guard
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.schema import TABLE_PROPERTIES
 from ocelake.lake.snapshots import slice_files, stage_files
-from ocelake.lake.store import Change, Draft, check_draft
+from ocelake.lake.store import Change, Draft, Rewrite, check_draft
 from ocelake.resilience import Guard
 from ocelake.settings import LakeSettings
 from ocelake.tables import TableSpec
@@ -174,6 +176,27 @@ class RestStore:
             if isinstance(error, Unreachable):  # tables may refer to the files, whether or not it was concluded
                 raise OutcomeUnknown(error.what, where=error.where, fix=error.fix) from error
             raise
+
+    def rewrite(self, identifier: str, plan: Callable[[Table], Rewrite | None]) -> bool:
+        """Change one table without publishing, by compare-and-swap."""
+        for _ in range(_ATTEMPTS):
+            table = self._load(identifier)
+            rewrite = plan(table)
+            if rewrite is None:
+                return False
+            updates = rewrite.updates
+            if rewrite.drop:
+                updates = (*updates, RemoveSnapshotsUpdate.model_validate({"snapshot-ids": rewrite.drop}))
+            # Which snapshots may go was judged by the present one.
+            present = {"ref": MAIN_BRANCH, "snapshot-id": table.metadata.current_snapshot_id}
+            requirements = (*rewrite.requirements, AssertRefSnapshotId.model_validate(present))
+            try:
+                self.catalog.commit_table(table, requirements, updates)
+            except CommitFailedException:
+                rewrite.discard()
+                continue
+            return True
+        raise LakeError("Other writers keep changing the table.", where=identifier, fix="Try again later.")
 
     def recover(self) -> None:
         """Abort publications whose writer is gone, and take what they left out of the tables."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import StagedTable, Table
+from pyiceberg.table.update import TableRequirement, TableUpdate
 from sqlalchemy import Connection
 
 from ocelake.errors import LakeError, OutcomeUnknown, StalePublication, Unreachable
@@ -35,12 +36,14 @@ __all__ = [
     "Change",
     "Draft",
     "PublicationStore",
+    "Rewrite",
     "SqlStore",
     "check_draft",
     "still_there",
 ]
 
 _CACHED_TABLES: Final = 256
+_REWRITES: Final = 3
 _STAGING_THREADS: Final = 4
 
 
@@ -118,6 +121,37 @@ class Draft:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A change of one table that is no publication: upkeep, after which the table has the same rows.
+
+    Attributes
+    ----------
+    staged : StagedSnapshot or None
+        The table's new snapshot; None where only earlier ones go.
+    drop : tuple of int
+        Snapshots that go.
+    """
+
+    staged: StagedSnapshot | None = None
+    drop: tuple[int, ...] = ()
+
+    @property
+    def updates(self) -> tuple[TableUpdate, ...]:
+        """What a commit hands to the catalog, but for the snapshots that go."""
+        return self.staged.updates if self.staged else ()
+
+    @property
+    def requirements(self) -> tuple[TableRequirement, ...]:
+        """What a commit asks the catalog to check."""
+        return self.staged.requirements if self.staged else ()
+
+    def discard(self) -> None:
+        """Delete the manifests, where it did not come to a commit."""
+        if self.staged:
+            self.staged.discard()
+
+
 class PublicationStore(Protocol):
     """The commit point of publications."""
 
@@ -159,6 +193,23 @@ class PublicationStore(Protocol):
             Where the catalog or the warehouse failed for too long, and it is certain that nothing was published.
         OutcomeUnknown
             Where that is not certain.
+        """
+
+    def rewrite(self, identifier: str, plan: Callable[[Table], Rewrite | None]) -> bool:
+        """Change one table without publishing, while others publish: neither makes the other fail.
+
+        Parameters
+        ----------
+        identifier : str
+            The table.
+        plan : callable
+            Gives what is to be done to the table as it is now, or None for nothing; asked again where somebody else
+            changed the table meanwhile.
+
+        Returns
+        -------
+        bool
+            Whether something was done.
         """
 
 
@@ -308,6 +359,8 @@ class SqlStore:
         # The publication is made, whatever becomes of the tidying; what it leaves is an orphan.
         with suppress(Exception):
             staged.finish()
+        for table in staged.written():
+            self._remember(table)
         return record
 
     def _attempt(self, draft: Draft, staged: _Staged) -> PublicationRecord:
@@ -361,6 +414,31 @@ class SqlStore:
         )
         return found == [record]  # another writer's of the same number has another time, or other snapshots
 
+    def rewrite(self, identifier: str, plan: Callable[[Table], Rewrite | None]) -> bool:
+        """Change one table without publishing: by compare-and-swap, the last time with the lock held."""
+        for attempt in range(1, _REWRITES + 1):
+            with self.catalog.exclusive() if attempt == _REWRITES else nullcontext() as lock:
+                table = self.tables([identifier], lock)[identifier]
+                rewrite = plan(table)
+                if rewrite is None:
+                    return False
+                staged = self.catalog.stage(table, rewrite.updates, rewrite.requirements, rewrite.drop)
+                try:
+                    with nullcontext(lock) if lock else self.catalog.exclusive() as connection:
+                        self.catalog.swap(
+                            connection, [Swap(identifier, table.metadata_location, staged.metadata_location)]
+                        )
+                except PointerMoved:
+                    rewrite.discard()
+                    with suppress(OSError):
+                        staged.io.delete(staged.metadata_location)
+                    continue
+            with suppress(Exception):
+                self.catalog.remove_old_metadata(table, staged)
+            self._remember(staged)
+            return True
+        raise AssertionError("nobody moves a table while the lock is held")
+
     def _stage(self, draft: Draft, staged: _Staged, connection: Connection | None) -> None:
         tables = self.tables(draft.changes, connection)
         latest = self._latest(draft, connection)
@@ -400,11 +478,17 @@ class SqlStore:
                 self._cache.move_to_end(place)
                 return self._cache[place]
         table = self.catalog.table_at(identifier, place)
+        self._remember(table)
+        return table
+
+    def _remember(self, table: Table) -> None:
+        """Keep a table as read or as written: whoever commits again and again need not read what it wrote itself."""
+        if isinstance(table, StagedTable):
+            table = Table(table.name(), table.metadata, table.metadata_location, table.io, table.catalog)
         with self._cache_lock:
-            self._cache[place] = table
+            self._cache[table.metadata_location] = table
             while len(self._cache) > _CACHED_TABLES:
                 self._cache.popitem(last=False)
-        return table
 
 
 class _Staged:
@@ -456,6 +540,10 @@ class _Staged:
             for identifier, part in self._parts.items()
         }
         return {identifier: snapshot for identifier, snapshot in found.items() if snapshot is not None}
+
+    def written(self) -> list[StagedTable]:
+        """Give the tables with their new metadata."""
+        return [part[1] for part in self._parts.values() if part]
 
     def finish(self) -> None:
         """After the commit: delete metadata files that are too old."""

@@ -29,12 +29,15 @@ from ocelake.lake.maintenance import (
     expire_snapshots,
     fragmented,
     merge_manifests,
+    merge_small,
+    mergeable,
     remove_orphans,
     run_maintenance,
 )
 from ocelake.lake.maintenance import compaction as compaction_module
 from ocelake.lake.maintenance import expiry as expiry_module
 from ocelake.lake.maintenance.references import delete_files, metadata_files, path_of, referenced_files, stored_files
+from ocelake.lake.maintenance.tiers import FANOUT
 from ocelake.ocel.model import frame_schema
 from ocelake.settings import LakeSettings
 from ocelake.tables import TABLES, Layer, layer_tables
@@ -77,6 +80,8 @@ def ingest(lake: Lake, log_id: str, batch: int, number: int = 3) -> PublicationR
     with lake.publication(log_id, "bronze") as publication:
         for spec in layer_tables("bronze"):
             frame = rows(spec.identifier, 1 if spec.name == "batches" else number)
+            if spec.name == "batches":
+                frame = frame.with_columns(pl.lit(None, pl.String).alias("topic"))  # a file, not a range of a topic
             publication.append(spec.identifier, frame.with_columns(batch_id=pl.lit(f"b{batch:04}")))
         return publication.commit()
 
@@ -92,6 +97,18 @@ def strays(lake: Lake) -> set[str]:
         table = lake.catalog.load_table(identifier)
         found |= set(files_of(table)) - set(referenced_files(table)) - metadata_files(table)
     return found
+
+
+def overtake(monkeypatch: pytest.MonkeyPatch, other: Callable[[], object]) -> None:
+    """Let somebody else do something whenever a compaction has staged its change and has not committed it yet."""
+    stage = compaction_module.stage_files
+
+    def overtaken(*arguments: object, **options: object) -> object:
+        staged = stage(*arguments, **options)
+        other()
+        return staged
+
+    monkeypatch.setattr(compaction_module, "stage_files", overtaken)
 
 
 def make_old(lake: Lake, age: timedelta = timedelta(days=2)) -> None:
@@ -141,6 +158,85 @@ def test_compaction_leaves_one_sorted_file_and_the_same_rows(lake: Lake) -> None
     assert lake.plan("bronze.event_records", log_id="claims").rows == 3
 
 
+def content(lake: Lake, identifier: str, log_id: str) -> tuple[int, int]:
+    """The number of rows of a slice and a hash of them, whatever their order."""
+    frame = lake.read(identifier, log_id)
+    return frame.height, hash(tuple(sorted(frame.hash_rows(seed=1))))
+
+
+def test_small_files_are_merged_by_tiers_and_the_rows_stay(lake: Lake) -> None:
+    identifier = "bronze.event_records"
+    ingest(lake, "claims", 0)
+    with lake.publication("orders", "bronze") as publication:
+        large = rows(identifier, 600).with_columns(batch_id=pl.lit("large"))
+        publication.append(identifier, large)
+        publication.commit()
+    (untouched,) = lake.plan(identifier, log_id="orders").paths
+    for batch in range(FANOUT - 1):
+        ingest(lake, "orders", batch)
+    assert merge_small(lake, identifier, "orders") == []
+    ingest(lake, "orders", FANOUT)
+    before = content(lake, identifier, "orders")
+    assert mergeable(lake.table(identifier), TABLES[identifier]) == ["orders"]
+    assert merge_small(lake, identifier, "orders", most_bytes=10_000) == []
+
+    (done,) = merge_small(lake, identifier, "orders")
+
+    assert (done.rows, done.files_before, done.files_after, done.conflict) == (3 * FANOUT, FANOUT, 1, False)
+    assert mergeable(lake.table(identifier), TABLES[identifier]) == []
+    assert content(lake, identifier, "orders") == before
+    (path,) = set(lake.plan(identifier, log_id="orders").paths) - {untouched}
+    written = pl.read_parquet(path.removeprefix("file://"), hive_partitioning=False)
+    assert written.height == 3 * FANOUT
+    assert_frame_equal(written, written.sort("batch_id", "position"))
+    assert lake.plan(identifier, log_id="claims").rows == 3
+
+
+def test_files_of_a_bucket_are_merged_within_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_module, "BUCKET_ROWS", 10)
+    identifier = "ocel.object_attributes"
+    with lake.publication("orders", "silver") as publication:
+        publication.replace(identifier, rows(identifier, 40))
+        publication.commit()
+    for number in range(FANOUT):
+        with lake.publication("orders", "silver") as publication:
+            publication.append(identifier, rows(identifier, 8, offset=100 + 8 * number))
+            publication.commit()
+    place = TABLES[identifier].partition.index("bucket")
+    before = content(lake, identifier, "orders")
+    held = {(file.partition[place], file.record_count) for file in lake.plan(identifier).files}
+    by_bucket = {bucket: sum(f.record_count for f in lake.plan(identifier).files if f.partition[place] == bucket)
+                 for bucket, _ in held}  # fmt: skip
+    assert len(by_bucket) == 4
+    for done in merge_small(lake, identifier, "orders"):
+        assert not done.conflict
+    assert mergeable(lake.table(identifier), TABLES[identifier]) == []
+    assert content(lake, identifier, "orders") == before
+    files = lake.plan(identifier).files
+    assert len(files) < len(held)
+    for bucket, number in by_bucket.items():
+        assert sum(file.record_count for file in files if file.partition[place] == bucket) == number
+    for file in files:
+        ids = pl.read_parquet(file.file_path.removeprefix("file://"), hive_partitioning=False)["object_id"]
+        assert set(files_module.bucket_of(ids, 4)) == {file.partition[place]}
+
+
+def test_the_night_leaves_a_large_file_alone_where_few_rows_lie_beside_it(lake: Lake) -> None:
+    identifier = "bronze.event_records"
+    with lake.publication("orders", "bronze") as publication:
+        publication.append(identifier, rows(identifier, 5000).with_columns(batch_id=pl.lit("large")))
+        publication.commit()
+    (untouched,) = lake.plan(identifier, log_id="orders").paths
+    for batch in range(FANOUT):
+        ingest(lake, "orders", batch, 1)
+    before = content(lake, identifier, "orders")
+    assert fragmented(lake.table(identifier), TABLES[identifier]) == []
+    run_maintenance(lake, MaintenanceConfig())
+    (file,) = [file for file in lake.plan(identifier, log_id="orders").files if file.file_path != untouched]
+    assert file.record_count == FANOUT
+    assert content(lake, identifier, "orders") == before
+
+
 def test_compaction_restores_trace_order_with_nulls_first(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     # Rows come and are written in many small parts, as those of a large log do.
     monkeypatch.setattr(compaction_module, "_BATCH_ROWS", 8)
@@ -174,21 +270,49 @@ def test_readers_of_earlier_publications_keep_their_files(lake: Lake) -> None:
     assert lake.read("bronze.event_records").height == 6
 
 
-def test_a_publication_meanwhile_wins_over_compaction(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_that_are_added_meanwhile_stay_beside_what_was_compacted(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for batch in range(2):
         ingest(lake, "orders", batch)
-    stage = compaction_module.stage_files
-
-    def overtaken(*arguments: object, **options: object) -> object:
-        staged = stage(*arguments, **options)
-        ingest(open_lake(lake.settings.home), "orders", 2)
-        return staged
-
-    monkeypatch.setattr(compaction_module, "stage_files", overtaken)
+    overtake(monkeypatch, lambda: ingest(open_lake(lake.settings.home), "orders", 2))
     done = compact(lake, "bronze.event_records", "orders")
-    assert done.conflict
-    assert lake.read("bronze.event_records").height == 9
+    assert (done.files_before, done.files_after, done.conflict) == (2, 1, False)
+    assert lake.read("bronze.event_records").select("batch_id", "position").n_unique() == 9
+    assert len(lake.plan("bronze.event_records").paths) == 2
+    make_old(lake)
+    remove_orphans(lake)
     assert strays(lake) == set()
+
+
+def test_a_replacement_meanwhile_wins_over_compaction(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (3, 5):
+        with lake.publication("orders", "silver") as publication:
+            publication.append("ocel.events", rows("ocel.events", number, offset=10 * number))
+            publication.commit()
+    overtake(monkeypatch, lambda: publish(open_lake(lake.settings.home), "orders", "silver", 4))
+    done = compact(lake, "ocel.events", "orders")
+    assert done.conflict
+    assert lake.read("ocel.events").height == 4
+    make_old(lake)
+    remove_orphans(lake)
+    assert strays(lake) == set()
+
+
+def test_writers_that_keep_overtaking_cannot_keep_compaction_away(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for batch in range(2):
+        ingest(lake, "orders", batch)
+    batches = iter(range(2, 100))
+
+    def overtaken() -> None:
+        if not lake.catalog.engine.pool.checkedout():  # else the lock is held, and the other one would wait for it
+            ingest(open_lake(lake.settings.home), "orders", next(batches))
+
+    overtake(monkeypatch, overtaken)
+    assert not compact(lake, "bronze.event_records", "orders").conflict
+    assert next(batches) == 4
+    assert lake.read("bronze.event_records").select("batch_id", "position").n_unique() == 12
+    assert len(lake.plan("bronze.event_records").paths) == 3
 
 
 def test_compaction_and_publications_at_once_lose_nothing(lake: Lake) -> None:
@@ -216,7 +340,7 @@ def test_compaction_that_dies_leaves_the_table_as_it_was(lake: Lake, monkeypatch
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lake.catalog, "commit_table", killed)
+    monkeypatch.setattr(lake.catalog, "swap", killed)
     with pytest.raises(KeyboardInterrupt):
         compact(lake, "bronze.event_records", "orders")
     monkeypatch.undo()
@@ -421,7 +545,7 @@ def test_files_are_deleted_only_after_the_commit(lake: Lake, monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(lake.catalog, "commit_table", killed)
+        patch.setattr(lake.catalog, "swap", killed)
         with pytest.raises(KeyboardInterrupt):
             expire_snapshots(lake, KEEP_ONE)
     for number in (1, 2, 3):

@@ -6,7 +6,7 @@ nothing refers to. Each function may run while others publish and read: a table 
 the work is given up and reported, and no file is deleted before the commit that takes the last reference to it away.
 """
 
-from ocelake.lake.maintenance.compaction import Compaction, compact, fragmented
+from ocelake.lake.maintenance.compaction import Compaction, compact, fragmented, merge_small, mergeable
 from ocelake.lake.maintenance.expiry import Expiry, expire_snapshots
 from ocelake.lake.maintenance.manifests import merge_manifests
 from ocelake.lake.maintenance.nightly import MaintenanceConfig, MaintenanceReport, run_maintenance
@@ -24,6 +24,8 @@ __all__ = [
     "expire_snapshots",
     "fragmented",
     "merge_manifests",
+    "merge_small",
+    "mergeable",
     "remove_orphans",
     "run_maintenance",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table import Table
 
 from ocelake.lake.snapshots import stage_files
+from ocelake.lake.store import Rewrite
 
 if TYPE_CHECKING:
     from ocelake.lake.lake import Lake
@@ -29,16 +30,13 @@ def merge_manifests(lake: Lake, identifier: str, *, least: int = 4) -> bool:
     Returns
     -------
     bool
-        Whether they were merged; not, where somebody else changed the table meanwhile.
+        Whether they were merged.
     """
-    table = lake.catalog.load_table(identifier)
-    snapshot = table.current_snapshot()
-    if snapshot is None or len(snapshot.manifests(table.io)) < max(2, least):
-        return False
-    staged = stage_files(table, add=(), merge_at=2, properties={"ocelake.maintenance": "merge_manifests"})
-    try:
-        lake.catalog.commit_table(table, staged.requirements, staged.updates)
-    except CommitFailedException:
-        staged.discard()
-        return False
-    return True
+
+    def plan(table: Table) -> Rewrite | None:
+        snapshot = table.current_snapshot()
+        if snapshot is None or len(snapshot.manifests(table.io)) < max(2, least):
+            return None
+        return Rewrite(stage_files(table, add=(), merge_at=2, properties={"ocelake.maintenance": "merge_manifests"}))
+
+    return lake.store.rewrite(identifier, plan)

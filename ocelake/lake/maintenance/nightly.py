@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ocelake.lake.maintenance.compaction import Compaction, compact, fragmented
+from ocelake.lake.maintenance.compaction import Compaction, compact, fragmented, merge_small, mergeable
 from ocelake.lake.maintenance.expiry import Expiry, expire_snapshots
 from ocelake.lake.maintenance.manifests import merge_manifests
 from ocelake.lake.maintenance.orphans import Removal, remove_orphans
@@ -62,14 +63,18 @@ def run_maintenance(lake: Lake, config: MaintenanceConfig | None = None) -> Main
     """
     config = config or MaintenanceConfig()
     start = time.monotonic()
-    compacted = [
-        compact(lake, identifier, log_id)
-        for identifier, spec in TABLES.items()
-        for log_id in fragmented(lake.catalog.load_table(identifier), spec)
-        if lake.store.shared_snapshots
-    ]
+    compacted = list(_compact_all(lake)) if lake.store.shared_snapshots else []
     merged = [identifier for identifier in TABLES if merge_manifests(lake, identifier, least=config.manifests)]
     expired = expire_snapshots(lake, config.retention)
     orphans = remove_orphans(lake, age=config.orphan_age)
     seconds = round(time.monotonic() - start, 3)
     return MaintenanceReport(tuple(compacted), tuple(merged), tuple(expired), tuple(orphans), seconds)
+
+
+def _compact_all(lake: Lake) -> Iterator[Compaction]:
+    """Leave one file per bucket; but only merge the small files of a slice whose large one is to stay as it is."""
+    for identifier, spec in TABLES.items():
+        for log_id in fragmented(lake.table(identifier), spec):
+            yield compact(lake, identifier, log_id)
+        for log_id in mergeable(lake.table(identifier), spec):
+            yield from merge_small(lake, identifier, log_id)
