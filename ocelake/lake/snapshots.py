@@ -6,12 +6,15 @@ file is ever written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression, EqualTo
-from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
+from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table import Table, TableProperties, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
@@ -90,7 +93,7 @@ def stage_files(
     try:
         producer.commit()
     except OSError:
-        producer._clean_all_uncommitted()
+        producer.clean()
         raise
     return StagedSnapshot(
         table, producer.snapshot_id, transaction._updates, transaction._requirements, producer._clean_all_uncommitted
@@ -125,6 +128,29 @@ class _SliceFiles(_OverwriteFiles):
         operation = Operation.OVERWRITE if removes else Operation.APPEND
         super().__init__(operation, transaction, transaction._table.io, snapshot_properties=properties)
         self._merge_at = merge_at
+        self._writing = threading.Lock()
+        self._broken: OSError | None = None
+
+    @contextmanager
+    def new_manifest_writer(self, spec: PartitionSpec) -> Iterator[ManifestWriter]:  # type: ignore[override]  # for `with`
+        """Write one manifest at a time, and none after one that could not be written."""
+        # pyiceberg writes them side by side: where one breaks, another would come to be after the tidying.
+        with self._writing:
+            if self._broken is not None:
+                raise self._broken
+            try:
+                with super().new_manifest_writer(spec) as writer:
+                    yield writer
+            except OSError as error:
+                self._broken = error
+                raise
+
+    def clean(self) -> None:
+        """Delete what was written, where the rest could not be."""
+        with self._writing:
+            for path in (*self._written_manifests, *self._written_manifest_lists):
+                with suppress(OSError):
+                    self._io.delete(path)
 
     def _existing_manifests(self) -> list[ManifestFile]:
         # A manifest of deleted entries only says what an earlier snapshot took away.
