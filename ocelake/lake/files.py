@@ -226,20 +226,14 @@ class _OpenFile:
         self._table, self._partition = table, partition
         self.path = table.location_provider().new_data_location(f"{uuid.uuid4()}.parquet", partition)
         self._stream = table.io.new_output(self.path).create(overwrite=True)
-        try:
-            self._writer = pq.ParquetWriter(
-                self._stream,
-                schema,
-                compression="zstd",
-                store_schema=False,
-                write_batch_size=64 * 1024,
-                write_page_index=True,
-            )
-        except OSError:  # it begins with a few bytes, for which the disk may have no room
-            with suppress(OSError):
-                self._stream.close()
-            table.io.delete(self.path)
-            raise
+        self._writer = pq.ParquetWriter(
+            self._stream,
+            schema,
+            compression="zstd",
+            store_schema=False,
+            write_batch_size=64 * 1024,
+            write_page_index=True,
+        )
 
     @property
     def size(self) -> int:
