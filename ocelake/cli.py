@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ocelake.lake import Lake
+    from ocelake.ocel.model import Ocel
 
 __all__ = ["app", "main"]
 
@@ -49,6 +50,12 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     parquet = "parquet"
+
+
+class MessageFormat(StrEnum):
+    """How `produce` writes its messages."""
+
+    json = "json"
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
@@ -274,6 +281,34 @@ def generate(
 
 
 @app.command()
+def produce(
+    log: Annotated[str, typer.Argument(help="A log of the lake, or a log file.", show_default=False)],
+    topic: Annotated[str, typer.Argument(help="The topic; it is created where it is not there.", show_default=False)],
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Messages a second (else as fast as can be).")] = None,
+    speed: Annotated[float | None, typer.Option(min=0.001, help="Seconds of the log in one second.")] = None,
+    output: Annotated[MessageFormat, typer.Option("--format", help="How a message is written.")] = MessageFormat.json,
+    partitions: Annotated[int | None, typer.Option(min=1, help="Of a new topic (3 at first).")] = None,
+) -> None:
+    """Replay a log into a Kafka topic, in time order."""
+    from ocelake.stream.client import ensure_topic
+    from ocelake.stream.encode import encoder, messages
+    from ocelake.stream.produce import at_once, at_rate, at_speed
+    from ocelake.stream.produce import produce as send
+    from ocelake.stream.settings import KafkaSettings
+
+    if rate is not None and speed is not None:
+        raise errors.SettingError("--rate and --speed exclude each other.", fix="Give one of them.")
+    pace = at_rate(rate) if rate is not None else at_speed(speed) if speed is not None else at_once
+    settings = KafkaSettings.load()
+    ensure_topic(settings, topic, partitions)
+    sent = send(settings, topic, messages(_ocel(log), encoder(output)), pace=pace)
+    typer.echo(
+        f"Sent {sent.messages:,} messages ({sent.size:,} bytes) to {topic!r} in {sent.seconds:.1f} s,"
+        f" {sent.messages / sent.seconds:,.0f} a second"
+    )
+
+
+@app.command()
 def draw(
     kind: Annotated[Kind, typer.Argument(help="What to draw.")],
     log: LogArgument,
@@ -417,6 +452,15 @@ def _lake() -> Lake:
     from ocelake.lake import open_lake
 
     return open_lake()
+
+
+def _ocel(log: str) -> Ocel:
+    """Read a log of the lake, or a log file."""
+    if Path(log).exists():
+        from ocelake.ocel.read import read_log
+
+        return read_log(log).ocel
+    return _lake().ocel(log)
 
 
 def _existing(path: Path) -> Path:

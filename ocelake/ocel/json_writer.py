@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import orjson
 import polars as pl
@@ -12,7 +12,7 @@ from ocelake.ocel.layout import INITIAL, Markup, appearing, event_values, object
 from ocelake.ocel.model import Ocel
 from ocelake.ocel.times import format_times
 
-__all__ = ["write_json"]
+__all__ = ["message_markup", "write_json"]
 
 _NATIVE: Final = ("integer", "float", "boolean")
 _MARKED: Final = ("list", "map")
@@ -61,6 +61,28 @@ def write_json(ocel: Ocel, path: Path) -> None:
         put(stream, "\n]\n}\n")
 
 
+def message_markup(kind: Literal["event", "object"]) -> Markup:
+    """Say how an event or object is written that stands alone.
+
+    Parameters
+    ----------
+    kind : {"event", "object"}
+        Its columns are ``id`` and ``type``, an event's also ``time`` and ``sequence``; those of its values and
+        relations are as in their tables. Nothing is declared where it is read: a value tells its type by itself.
+    """
+    timed = kind == "event"
+    sequence = pl.when(pl.col("sequence") != 0).then(pl.concat_str(pl.lit('"sequence":'), "sequence", pl.lit(",")))
+    opening = pl.concat_str(pl.lit("{"), sequence.otherwise(pl.lit(""))) if timed else pl.lit("{")
+    target = "object_id" if timed else "target_id"
+    return Markup(
+        pl.concat_str(opening, _head("id", timed)),
+        _value(not timed, declared=pl.lit("string")),
+        '],"relationships":[',
+        _relation(target),
+        "]}",
+    )
+
+
 def _types(types: pl.DataFrame, attributes: pl.DataFrame, by: str) -> str:
     content = {name: {"name": name, "attributes": list[dict[str, str]]()} for name in types[by]}
     for name, attribute, value_type in attributes.select(by, "name", "value_type").iter_rows():
@@ -71,7 +93,9 @@ def _types(types: pl.DataFrame, attributes: pl.DataFrame, by: str) -> str:
 def _markup(heads: pl.DataFrame, target: str) -> Markup:
     """Events have their time in the head, objects in their values."""
     timed = "time" in heads.columns
-    return Markup(_head(heads.columns[0], timed), _value(not timed), '],"relationships":[', _relation(target), "]}")
+    opening = pl.when(pl.col("record") == 0).then(pl.lit("\n{")).otherwise(pl.lit(",\n{"))
+    head = pl.concat_str(opening, _head(heads.columns[0], timed))
+    return Markup(head, _value(not timed, declared=pl.col("declared")), '],"relationships":[', _relation(target), "]}")
 
 
 def _quoted(column: str) -> pl.Expr:
@@ -85,7 +109,7 @@ def _comma() -> pl.Expr:
 
 def _head(identifier: str, timed: bool) -> pl.Expr:
     parts = [
-        pl.when(pl.col("record") == 0).then(pl.lit('\n{"id":')).otherwise(pl.lit(',\n{"id":')),
+        pl.lit('"id":'),
         _quoted(identifier),
         pl.lit(',"type":'),
         _quoted("type"),
@@ -95,14 +119,14 @@ def _head(identifier: str, timed: bool) -> pl.Expr:
     return pl.concat_str(*parts, pl.lit(',"attributes":['))
 
 
-def _value(timed: bool) -> pl.Expr:
+def _value(timed: bool, declared: pl.Expr) -> pl.Expr:
     native = pl.col("value_type").is_in(_NATIVE)
     parts = [_comma(), pl.lit('{"name":'), _quoted("name")]
     if timed:
         time = pl.when("initial").then(pl.lit(INITIAL)).otherwise(format_times(pl.col("time")))
         parts += [pl.lit(',"time":"'), time, pl.lit('"')]
     literal = pl.when(native).then("value").otherwise(_quoted("value")).fill_null("null")
-    undeclared_time = (pl.col("value_type") == "time") & (pl.col("declared") != "time")
+    undeclared_time = (pl.col("value_type") == "time") & (declared != "time")
     marked = pl.col("value_type").is_in(_MARKED) | undeclared_time
     marker = pl.when(marked).then(pl.concat_str(pl.lit(',"type":"'), pl.col("value_type"), pl.lit('"')))
     return pl.concat_str(*parts, pl.lit(',"value":'), literal, marker.otherwise(pl.lit("")), pl.lit("}"))

@@ -28,6 +28,7 @@ __all__ = [
     "chunks",
     "event_values",
     "object_values",
+    "pieces",
     "put",
     "put_records",
     "refuse_text",
@@ -175,14 +176,34 @@ def put_records(
     relations_of = Grouped.under(ids, relations, ids.name)
     for first, end in chunks(len(ids)):
         head = heads[first:end].with_columns(record=pl.int_range(first, end, dtype=pl.UInt32))
-        parts = [
-            head.select("record", text=markup.head),
-            values_of.within(first, end).select("record", text=markup.value),
-            head.select("record", text=pl.lit(markup.between)),
-            relations_of.within(first, end).select("record", text=markup.relation),
-            head.select("record", text=pl.lit(markup.end)),
-        ]
-        put(stream, pl.concat(parts).sort("record", maintain_order=True)["text"])
+        put(stream, pieces(markup, head, values_of.within(first, end), relations_of.within(first, end))["text"])
+
+
+def pieces(markup: Markup, heads: pl.DataFrame, values: pl.DataFrame, relations: pl.DataFrame) -> pl.DataFrame:
+    """Give the text of some records in pieces.
+
+    Parameters
+    ----------
+    markup : Markup
+        How they are written.
+    heads : DataFrame
+        One row per record, with its number, ``record``.
+    values, relations : DataFrame
+        From `Grouped.within`.
+
+    Returns
+    -------
+    DataFrame
+        ``record``, ``text``, in the order of the text.
+    """
+    parts = [
+        heads.select("record", text=markup.head),
+        values.select("record", text=markup.value),
+        heads.select("record", text=pl.lit(markup.between)),
+        relations.select("record", text=markup.relation),
+        heads.select("record", text=pl.lit(markup.end)),
+    ]
+    return pl.concat(parts).sort("record", maintain_order=True)
 
 
 def put(stream: IO[bytes], text: pl.Series | str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -19,7 +19,7 @@ from confluent_kafka.cimpl import NewTopic
 from ocelake.errors import NotFound, SettingError, StreamError, Unreachable
 from ocelake.stream.settings import KafkaSettings
 
-__all__ = ["admin", "consumer", "create_topic", "failure", "partitions", "producer", "reach"]
+__all__ = ["admin", "consumer", "create_topic", "ensure_topic", "failure", "partitions", "producer", "reach"]
 
 _LOG: Final = logging.getLogger("ocelake.kafka")
 _LOG.addHandler(logging.NullHandler())
@@ -32,6 +32,7 @@ _CLIENT: Final[Mapping[str, object]] = {
 _PRODUCER: Final[Mapping[str, object]] = {
     "enable.idempotence": True,  # nothing doubled or out of order by a retry; acks=all
     "compression.type": "lz4",
+    "partitioner": "murmur2_random",  # where Java's producers put a key
     "linger.ms": 20,
     "batch.num.messages": 50_000,
     "batch.size": 1_000_000,
@@ -75,18 +76,25 @@ _UNKNOWN: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 )
 
+_PARTITIONS: Final = 3
+"""So many a topic has where nothing else is told: as many consumers can share it."""
+
 OnError: TypeAlias = Callable[[KafkaError], object]
 
 _Client = TypeVar("_Client")
 
 
-def producer(settings: KafkaSettings, *, on_error: OnError | None = None) -> Producer:
+def producer(
+    settings: KafkaSettings, *, report: Literal["all", "failures"] = "all", on_error: OnError | None = None
+) -> Producer:
     """Make a producer: idempotent, in large compressed batches.
 
     Parameters
     ----------
     settings : KafkaSettings
         Their properties win over the defaults.
+    report : {"all", "failures"}
+        Of which messages ``on_delivery`` is told; all of them take as much time again as the sending.
     on_error : function of KafkaError, optional
         Told of breaks that the client mends by itself.
 
@@ -95,7 +103,7 @@ def producer(settings: KafkaSettings, *, on_error: OnError | None = None) -> Pro
     SettingError
         Where no broker is named or a property is of no use.
     """
-    return _make(Producer, settings, _PRODUCER, on_error)
+    return _make(Producer, settings, {**_PRODUCER, "delivery.report.only.error": report == "failures"}, on_error)
 
 
 def consumer(settings: KafkaSettings, group: str, *, on_error: OnError | None = None) -> Consumer:
@@ -190,6 +198,25 @@ def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: fl
     return True
 
 
+def ensure_topic(settings: KafkaSettings, topic: str, count: int | None = None, *, seconds: float = 10) -> int:
+    """Have a topic, with so many partitions where that is told; how many it has.
+
+    Raises
+    ------
+    SettingError
+        Where it has another number of partitions; else as `create_topic`.
+    """
+    found = reach(settings, seconds=seconds).topics.get(topic)
+    if found is None:
+        create_topic(settings, topic, count or _PARTITIONS)
+        return count or _PARTITIONS
+    if count not in (None, len(found.partitions)):
+        raise SettingError(
+            f"The topic {topic!r} has {len(found.partitions)} partitions, not {count}.", fix="Name another topic."
+        )
+    return len(found.partitions)
+
+
 def failure(error: KafkaError, settings: KafkaSettings, *, doing: str | None = None) -> StreamError | Unreachable:
     """Give an error of Kafka as one that says what, where, and what to do.
 
@@ -202,7 +229,7 @@ def failure(error: KafkaError, settings: KafkaSettings, *, doing: str | None = N
     doing : str, optional
         What failed, as the beginning of a sentence.
     """
-    said = settings.hide(error.str()).rstrip(".")
+    said = settings.hide(error.str() or error.name()).rstrip(".")
     where = settings.bootstrap_servers
     code = error.code()
     if code in _REFUSED:
