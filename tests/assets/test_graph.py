@@ -124,6 +124,24 @@ def test_a_log_without_files_says_where_to_put_them(graph: Graph) -> None:
     assert "landing" in str(failures[0].user_failure_data.description)
 
 
+def test_the_analysis_is_built_without_gold_and_keeps_nothing_else_from_being_published(graph: Graph) -> None:
+    tables = [asset_key(spec.identifier) for spec in layer_tables("analysis")]
+    graph.put_orders("alone")
+    for job, only in (("bronze_job", None), ("silver_job", None), ("gold_job", tables)):
+        assert graph.run("alone", job=job, tables=only).success
+    assert graph.numbers("alone") == {"bronze": 1, "silver": 1, "analysis": 1}
+    assert graph.lake.read("gold.bottlenecks", "alone").height
+
+    graph.put_orders("wrong")
+    graph.declare("wrong", "mining", {"resource": "clerk"})
+    result = graph.run("wrong")
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert failure.step_key == "analysis"
+    assert failure.step_failure_data.error is not None
+    assert "'clerk'" in failure.step_failure_data.error.to_string()
+    assert graph.numbers("wrong").keys() == READS.keys() - {"analysis"}
+
+
 @pytest.mark.parametrize("job", ["maintenance_job", "verification_job"])
 def test_upkeep_and_verification_run_on_a_filled_lake(graph: Graph, job: str) -> None:
     graph.put("orders", "a.json", spoiled=True)
