@@ -181,6 +181,48 @@ def add_log(
 
 
 @app.command()
+def stream(
+    topics: Annotated[
+        list[str] | None, typer.Argument(help="Topics (default: those of logs/<log>.stream.yaml).")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", help="The log to add to (default: named as the first topic).")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Consumer group that shares the partitions (default: ocelake-<log>).")
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="json (at first), avro or protobuf.")] = None,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="Publish after so many messages (200,000 at first) ...")
+    ] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="... or so many seconds (2 at first).")] = None,
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="End once every partition was read to its end.")
+    ] = False,
+    skip_lost: Annotated[
+        bool, typer.Option("--skip-lost", help="Go on after messages that expired before they were read.")
+    ] = False,
+) -> None:
+    """Read topics into a log, exactly once, and keep silver and gold up with it, until SIGTERM or Ctrl-C."""
+    from ocelake.live import stream_log
+
+    given = {
+        "topics": tuple(topics or ()) or None,
+        "format": format,
+        "max_rows": max_rows,
+        "max_seconds": max_seconds,
+    }
+    stream_log(
+        _lake(),
+        log,
+        {name: value for name, value in given.items() if value is not None},
+        group=group,
+        until_caught_up=until_caught_up,
+        skip_lost=skip_lost,
+    )
+
+
+@app.command()
 def export(
     log: LogArgument,
     out: Annotated[Path, typer.Argument(help="OUT.json, OUT.xml or OUT.sqlite (OCEL 2.0).")],

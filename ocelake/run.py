@@ -5,13 +5,15 @@ The definitions lie in the checkout, beside the library; the instance is the one
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import uuid4
 
 from ocelake import errors
@@ -19,9 +21,15 @@ from ocelake.errors import LogRefused, OcelakeError, SettingError
 from ocelake.settings import home_path
 from ocelake.tables import TABLES, Layer
 
-__all__ = ["Outcome", "logs_registered", "register_log", "run_graph"]
+__all__ = ["LiveReport", "Outcome", "logs_registered", "register_log", "run_graph"]
 
+if TYPE_CHECKING:
+    from ocelake.lake import PublicationRecord
+
+_LOG: Final = logging.getLogger(__name__)
 _PARTITIONS = "log"
+
+_REPORT_SECONDS: Final = 5.0
 
 _ADVICE: Final[Mapping[Layer, str]] = {
     **dict.fromkeys(
@@ -94,6 +102,68 @@ def run_graph(log_id: str, files: list[str], told: Callable[[str, str], None]) -
     return _outcome(result)
 
 
+class LiveReport:
+    """Tells Dagster what is published outside of runs, every few seconds, in a thread of its own.
+
+    Each table of a publication is a materialization of its asset, with what is known of it as metadata. Where there
+    were several publications of a layer meanwhile, the newest one is told. Used as a context.
+
+    Parameters
+    ----------
+    log_id : str
+        The log; registered as a partition.
+    """
+
+    def __init__(self, log_id: str) -> None:
+        register_log(log_id)
+        self._log_id, self._instance = log_id, _instance()
+        self._waiting: dict[Layer, tuple[PublicationRecord, Mapping[str, Any]]] = {}
+        self._lock, self._over = Lock(), Event()
+        self._thread = Thread(target=self._follow, name=f"report-{log_id}", daemon=True)
+
+    def published(self, record: PublicationRecord, metadata: Mapping[str, Any]) -> None:
+        """Take note of a publication; it is told soon."""
+        with self._lock:
+            self._waiting[record.layer] = record, metadata
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        last = False
+        while not last:
+            last = self._over.wait(_REPORT_SECONDS)
+            with self._lock:
+                waiting, self._waiting = self._waiting, {}
+            try:
+                for record, metadata in waiting.values():
+                    self._tell(record, metadata)
+            except Exception:  # noqa: BLE001  # the lake does not stand still where Dagster's database does
+                _LOG.exception("The publications of %s are not shown in Dagster.", self._log_id)
+
+    def _tell(self, record: PublicationRecord, metadata: Mapping[str, Any]) -> None:
+        from dagster import AssetMaterialization
+
+        for identifier, rows in record.rows.items():
+            self._instance.report_runless_asset_event(
+                AssetMaterialization(
+                    identifier.split("."),
+                    partition=self._log_id,
+                    metadata={
+                        "publication_read": ", ".join(record.reads.values()),
+                        "publication_written": record.publication_id,
+                        "dagster/row_count": rows,
+                        **metadata,
+                    },
+                )
+            )
+
+
 def _project() -> Path:
     """Give the folder with ``definitions.py``: ``OCELAKE_PROJECT``, else the checkout that this package lies in."""
     for folder in (os.environ.get("OCELAKE_PROJECT"), Path(__file__).parents[1], Path.cwd()):
@@ -120,8 +190,6 @@ def _instance() -> Any:
 @contextmanager
 def _following(instance: Any, run_id: str, told: Callable[[str, str], None]) -> Iterator[None]:
     """Tell each step's start and end while a run goes on in this process."""
-    from threading import Event, Thread
-
     from dagster import DagsterEventType
 
     states = {

@@ -24,15 +24,18 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 from tenacity.nap import sleep_using_event
 from tenacity.stop import stop_when_event_set
 
+from ocelake import metrics
 from ocelake.errors import MessagesLost, StalePublication, Unreachable
 from ocelake.lake.batches import BATCHES, TopicPartition
 from ocelake.lake.guards import database_may_recover, warehouse_may_recover
 from ocelake.stream.client import failure
+from ocelake.stream.decode import Decoder
 from ocelake.stream.offsets import CommittedOffsets
-from ocelake.stream.ranges import Decoder, Range, batch_rows, range_records
+from ocelake.stream.ranges import Range, batch_rows, range_records
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
+    from ocelake.ocel.records import Records
     from ocelake.settings import StreamSettings
     from ocelake.stream.settings import KafkaSettings
 
@@ -133,6 +136,7 @@ class TopicConsumer:
         self._shared_out = True
 
     def _assigned(self, client: Consumer, partitions: list[Assigned]) -> None:
+        metrics.REBALANCES.labels(self._log_id).inc()
         # They are begun once the look is over that this is a part of, so that nothing which it brings of a partition
         # that was given back and comes again is taken for what follows on its new beginning.
         client.incremental_assign([])
@@ -210,11 +214,11 @@ class TopicConsumer:
     @property
     def lag(self) -> int:
         """Messages of the held partitions that the brokers have beyond what was read, as far as the client knows."""
-        found = 0
-        for (topic, partition), held in self._held.items():
-            low, high = self._client.get_watermark_offsets(Assigned(topic, partition), cached=True)
-            found += max(0, high - (max(0, low) if held.end is None else held.end))  # negative: not known yet
-        return found
+        return sum(map(self._behind, self._held.values()))
+
+    def _behind(self, held: Range) -> int:
+        low, high = self._client.get_watermark_offsets(Assigned(*held.place), cached=True)
+        return max(0, high - (max(0, low) if held.end is None else held.end))  # negative: not known yet
 
     def _poll(self) -> None:
         """Take what the client has got, for a moment."""
@@ -299,8 +303,17 @@ class TopicConsumer:
             publication.append(BATCHES, batch_rows(decoded, self._settings.format))
             record = publication.commit()
         self._committed.published(record, {held.place: held.last for held in ranges})
+        for held, records in decoded:
+            self._count(held, records)
         self._held |= {held.place: Range(held.place, held.end) for held in ranges}
         return record
+
+    def _count(self, held: Range, records: Records) -> None:
+        labels = self._log_id, held.place[0], str(held.place[1])
+        metrics.CONSUMED_MESSAGES.labels(*labels).inc(len(held.values))
+        metrics.CONSUMED_BYTES.labels(*labels).inc(held.size)
+        metrics.QUARANTINED_RECORDS.labels(*labels).inc(records.events["defect"].count())
+        metrics.LAG_MESSAGES.labels(*labels).set(self._behind(held))
 
     def _catch_up(self) -> None:
         """Begin those partitions again in which another writer has read on."""

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 import polars as pl
 
 from ocelake.lake.batches import TopicPartition
 from ocelake.ocel.model import frame_schema
 from ocelake.ocel.records import Records
+from ocelake.stream.decode import Decoder
 
-__all__ = ["Decoder", "Range", "batch_rows", "range_records"]
-
-Decoder: TypeAlias = Callable[[Sequence[int], Sequence[bytes | None]], Records]
-"""From positions and message values to the records at these positions."""
+__all__ = ["Range", "batch_rows", "range_records"]
 
 _NO_DECLARATIONS: Final = '{"event_types":{},"object_types":{}}'
 

@@ -1,0 +1,115 @@
+"""`ocelake stream`: the long-running consumer as a process, with signals, a line for each batch, and Dagster told."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import typer
+from pydantic import ValidationError
+
+from ocelake.errors import SettingError
+from ocelake.settings import StreamSettings, complaints
+
+if TYPE_CHECKING:
+    from ocelake.lake import Lake, PublicationRecord
+    from ocelake.stream.consumer import Committed
+    from ocelake.tables import Layer
+
+__all__ = ["stream_log"]
+
+
+def stream_log(
+    lake: Lake,
+    log_id: str | None,
+    given: Mapping[str, object],
+    *,
+    group: str | None = None,
+    until_caught_up: bool = False,
+    skip_lost: bool = False,
+) -> None:
+    """Read topics into a log until a signal comes; see `ocelake.stream.follow.follow_topics`.
+
+    Parameters
+    ----------
+    log_id : str, optional
+        The log; made from the first topic's name without it.
+    given : mapping of str to object
+        Stands in for the log's own `StreamSettings`.
+    """
+    from ocelake.run import LiveReport
+    from ocelake.stream.follow import follow_topics
+    from ocelake.stream.settings import KafkaSettings
+
+    log_id, settings = _settings(lake, log_id, given)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+
+    with _stopped_by_signals() as stop, LiveReport(log_id) as report:
+
+        def committed(done: Committed) -> None:
+            rate = done.messages / max(done.seconds, 1e-3)
+            told = {"messages": done.messages, "messages_per_second": round(rate), "lag_messages": done.lag}
+            report.published(done.publication, told)
+            typer.echo(
+                f"{done.publication.publication_id}: {done.messages:,} messages in {done.seconds:.1f} s, "
+                f"{done.lag:,} behind"
+            )
+
+        def advanced(found: Mapping[Layer, PublicationRecord], seconds: float) -> None:
+            for record in found.values():
+                report.published(record, {"seconds": round(seconds, 3)})
+            newest = ", ".join(record.publication_id for record in found.values())
+            typer.echo(f"{newest}: {seconds:.1f} s")
+
+        follow_topics(
+            lake,
+            log_id,
+            settings,
+            KafkaSettings.load(),
+            stop=stop,
+            group=group,
+            until_caught_up=until_caught_up,
+            skip_lost=skip_lost,
+            committed=committed,
+            advanced=advanced,
+        )
+
+
+def _settings(lake: Lake, log_id: str | None, given: Mapping[str, Any]) -> tuple[str, StreamSettings]:
+    from pathlib import Path
+
+    from ocelake.landing import log_id_for
+
+    topics = given.get("topics", ())
+    if log_id is None:
+        if not topics:
+            raise SettingError("Neither a topic nor a log is named.", fix="ocelake stream TOPIC, or --log LOG")
+        log_id = log_id_for(Path(topics[0].replace(".", "-")))
+    own = lake.settings.stream(log_id)
+    try:
+        return log_id, StreamSettings.model_validate({**own.model_dump(), **given})
+    except ValidationError as error:
+        raise SettingError(f"The stream cannot be read like this: {complaints(error, StreamSettings)}.") from error
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[Event]:
+    """Give an event that SIGTERM and Ctrl-C set; a second one of them ends the process as it always does."""
+    stop = Event()
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def handle(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, kept[signal.Signals(number)])
+
+    for number in kept:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)

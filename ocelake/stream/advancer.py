@@ -1,0 +1,103 @@
+"""Silver and gold that follow bronze while it is being filled."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from threading import Event, Thread
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ocelake.errors import NotFound, OcelakeError, StalePublication
+from ocelake.lake.build import STEPS, newest_number, publish, sources, unchanged
+
+if TYPE_CHECKING:
+    from ocelake.lake import Lake, PublicationRecord
+    from ocelake.tables import Layer
+
+__all__ = ["Advanced", "Advancer"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+Advanced: TypeAlias = "Callable[[Mapping[Layer, PublicationRecord], float], object]"
+"""Told of the newest publication of each layer, and how many seconds it took to get there."""
+
+
+class Advancer:
+    """Brings a log's silver and gold up to its bronze in a thread of its own, one time after the other.
+
+    What is published in bronze while it is at work it takes up together the next time, so it cannot fall behind by more
+    than the time that two rounds take. A round that fails is told and ends nothing: the next one does its work as well.
+
+    Parameters
+    ----------
+    lake : Lake
+        Where they are.
+    log_id : str
+        The log.
+    seconds : float
+        How often it looks, also for what other processes published.
+    leads : callable
+        Whether this process is the one to do it, of those that read the log's topics.
+    told : Advanced
+        Called after each round that published something.
+    """
+
+    def __init__(self, lake: Lake, log_id: str, *, seconds: float, leads: Callable[[], bool], told: Advanced) -> None:
+        self._lake, self._log_id, self._seconds, self._leads, self._told = lake, log_id, seconds, leads, told
+        self._wanted, self._over = Event(), False
+        self._known: dict[Layer, PublicationRecord] = {}
+        self._thread = Thread(target=self._follow, name=f"advance-{log_id}", daemon=True)
+        self._thread.start()
+
+    def request(self) -> None:
+        """Ask for a round now, or as soon as the one that is being made is over."""
+        self._wanted.set()
+
+    def close(self, *, last_round: bool) -> None:
+        """Wait for the round that is being made; make a last one where that is wanted, whoever leads."""
+        self._over = True
+        self._wanted.set()
+        self._thread.join()
+        if last_round:
+            self._round()
+
+    def _follow(self) -> None:
+        while True:
+            self._wanted.wait(self._seconds)
+            if self._over:
+                return
+            self._wanted.clear()
+            if self._leads():
+                self._round()
+
+    def _round(self) -> None:
+        began = perf_counter()
+        try:
+            found = advance(self._lake, self._log_id)
+        except StalePublication:
+            _LOG.info("Another process brings %s up to date.", self._log_id)
+        except NotFound:
+            _LOG.debug("Nothing of %s is in bronze yet.", self._log_id)
+        except OcelakeError as error:
+            _LOG.error("%s", error)
+        except Exception:  # noqa: BLE001  # whatever is wrong with gold, bronze goes on
+            _LOG.exception("Silver and gold of %s stay as they are for now.", self._log_id)
+        else:
+            if found != self._known:
+                self._known = found
+                self._told(found, perf_counter() - began)
+
+
+def advance(lake: Lake, log_id: str) -> dict[Layer, PublicationRecord]:
+    """Bring silver and gold of a log up to its newest bronze publication."""
+    made: dict[Layer, PublicationRecord] = {}
+    layers: tuple[Layer, ...] = ("silver", "gold")
+    for layer in layers:
+        step, base = STEPS[layer], newest_number(lake, log_id, layer)
+        read, settings = sources(lake, log_id, layer), STEPS[layer].settings(lake, log_id)
+        kept = unchanged(lake, read, layer, settings)
+        made[layer] = kept or publish(
+            lake, read, layer, step.compute(lake, read, settings, base + 1), settings=settings, base=base
+        )
+    return made

@@ -1,0 +1,165 @@
+"""Reading topics into a log: on and on, as a member of a group, or what there is, in one go."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+from ocelake.errors import SettingError, Unreachable
+from ocelake.stream.advancer import Advanced, Advancer
+from ocelake.stream.client import consumer, partitions
+from ocelake.stream.consumer import Committed, TopicConsumer
+from ocelake.stream.decode import decoder
+
+if TYPE_CHECKING:
+    from ocelake.lake import Lake
+    from ocelake.lake.batches import TopicPartition
+    from ocelake.settings import StreamSettings
+    from ocelake.stream.settings import KafkaSettings
+
+__all__ = ["follow_topics", "group_of", "read_topics", "topic_partitions"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+def group_of(log_id: str) -> str:
+    """Give the consumer group whose members share a log's topics."""
+    return f"ocelake-{log_id}"
+
+
+def follow_topics(
+    lake: Lake,
+    log_id: str,
+    settings: StreamSettings,
+    kafka: KafkaSettings,
+    *,
+    stop: Event,
+    group: str | None = None,
+    until_caught_up: bool = False,
+    skip_lost: bool = False,
+    committed: Callable[[Committed], object] = lambda _: None,
+    advanced: Advanced = lambda *_: None,
+) -> None:
+    """Read topics into a log as a member of a group, and bring silver and gold after it, until told to stop.
+
+    Of a group's members one brings silver and gold after bronze: the one with the first partition. A broker that does
+    not answer is waited for.
+
+    Parameters
+    ----------
+    lake : Lake
+        Where to.
+    log_id : str
+        The log.
+    settings : StreamSettings
+        Topics, format, and limits of a batch.
+    kafka : KafkaSettings
+        Where the brokers are.
+    stop : threading.Event
+        Ends it: what was read is published, and the group is left.
+    group : str, optional
+        Whose partitions to share; one for each log without it.
+    until_caught_up : bool
+        End as soon as every partition was read to its end once.
+    skip_lost : bool
+        Go on after messages that the topic no longer has.
+    committed, advanced : callable
+        Told of each publication in bronze, and of those that followed it.
+
+    Raises
+    ------
+    MessagesLost
+        Where messages are gone that were not read yet.
+    StreamError
+        Where Kafka refuses, or there is no such topic.
+    """
+    if not _await(settings, kafka, stop):
+        return
+    client = consumer(kafka, group or group_of(log_id), on_error=lambda error: _LOG.debug("%s", error))
+    reader = TopicConsumer(
+        lake, log_id, client, decoder(settings.format), settings, kafka, stop=stop, skip_lost=skip_lost
+    )
+    advancer = Advancer(lake, log_id, seconds=settings.max_seconds, leads=lambda: reader.leads, told=advanced)
+
+    def tell(done: Committed) -> None:
+        committed(done)
+        advancer.request()
+
+    try:
+        reader.join()
+        reader.run(tell, until_caught_up=until_caught_up)
+    finally:
+        reader.close()
+        advancer.close(last_round=until_caught_up)
+
+
+def read_topics(
+    lake: Lake, log_id: str, settings: StreamSettings, kafka: KafkaSettings, *, seconds: float = 60.0
+) -> list[Committed]:
+    """Read into bronze what topics have beyond it, in one go and without a group.
+
+    Parameters
+    ----------
+    seconds : float
+        No longer than this; what is left is for the next time.
+
+    Returns
+    -------
+    list of Committed
+        What was published; several where it was much.
+
+    Raises
+    ------
+    Unreachable
+        Where no broker answers; else as `follow_topics`.
+    """
+    until, stop, made = time.monotonic() + seconds, Event(), list[Committed]()
+
+    def tell(done: Committed) -> None:
+        made.append(done)
+        if time.monotonic() >= until:
+            stop.set()
+
+    places = topic_partitions(settings, kafka)
+    client = consumer(kafka, group_of(log_id))
+    reader = TopicConsumer(lake, log_id, client, decoder(settings.format), settings, kafka, stop=stop)
+    try:
+        reader.take(places)
+        reader.run(tell, until_caught_up=True)
+    finally:
+        reader.close()
+    return made
+
+
+def topic_partitions(settings: StreamSettings, kafka: KafkaSettings, *, seconds: float = 10.0) -> list[TopicPartition]:
+    """Give all partitions of a log's topics.
+
+    Raises
+    ------
+    SettingError
+        Where no topic is named.
+    Unreachable
+        Where no broker answers in that time.
+    NotFound
+        Where there is no such topic.
+    """
+    if not settings.topics:
+        raise SettingError(
+            "No topic is named.", fix="Name one: ocelake stream TOPIC, or topics in the log's .stream.yaml."
+        )
+    return [(topic, number) for topic in settings.topics for number in range(partitions(kafka, topic, seconds=seconds))]
+
+
+def _await(settings: StreamSettings, kafka: KafkaSettings, stop: Event) -> bool:
+    """Wait until a broker answers and has the topics; whether that was before it was stopped."""
+    while not stop.is_set():
+        try:
+            topic_partitions(settings, kafka)
+        except Unreachable as error:
+            _LOG.warning("%s", error)
+        else:
+            return True
+    return False
