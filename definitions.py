@@ -45,7 +45,7 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
         assets=[bronze, silver, gold, analysis, model, policy_asset(checked), maintenance, verification],
         jobs=[ingest_job, bronze_job, silver_job, gold_job, maintenance_job, verification_job],
         schedules=[maintenance_nightly, verification_daily],
-        sensors=[sensors.landing_file_stable, sensors.table_automation],
+        sensors=[sensors.landing_file_stable, sensors.topic_lagging, sensors.table_automation],
         resources={"lake": LakeResource(), "duckdb": duckdb_resource(), **overrides},
         executor=in_process_executor,
     )

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from sensors.automation import table_automation
 from sensors.landing import landing_file_stable
+from sensors.topics import topic_lagging
 
-__all__ = ["landing_file_stable", "table_automation"]
+__all__ = ["landing_file_stable", "table_automation", "topic_lagging"]

@@ -1,7 +1,9 @@
-"""Landed files to bronze records, one batch a file."""
+"""Landed files to bronze records, one batch a file, and topics, one batch for each range of a partition."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from dagster import (
@@ -18,8 +20,11 @@ from pydantic import Field
 
 from assets.specs import asset_key, check_spec, layer_specs, materializations
 from ocelake.errors import LogRefused, OcelakeError
+from ocelake.lake import Lake
 from ocelake.lake.ingest import Ingested, ingest
 from ocelake.landing import landed_files
+from ocelake.stream.follow import read_topics
+from ocelake.stream.settings import KafkaSettings
 from resources import LakeResource
 
 __all__ = ["LandedFiles", "bronze"]
@@ -38,6 +43,10 @@ class LandedFiles(Config):
         default_factory=list,
         description="Names in landing/<log>/; none means all. A file that was read before is no new batch.",
     )
+    topics: list[str] = Field(
+        default_factory=list,
+        description="Kafka topics to read instead, up to what they have now; the rest as in logs/<log>.stream.yaml.",
+    )
 
 
 @multi_asset(
@@ -49,8 +58,11 @@ class LandedFiles(Config):
 def bronze(
     context: AssetExecutionContext, config: LandedFiles, lake: LakeResource
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
-    """Read the landed files of a log; a refused file does not keep the others back."""
+    """Read the landed files of a log, or its topics; a refused file does not keep the others back."""
     store, log_id = lake.open(), context.partition_key
+    if config.topics:
+        yield from _read_topics(store, log_id, config.topics)
+        return
     folder = store.settings.landing / log_id
     paths = [folder / name for name in config.files] or landed_files(folder)
     if any(path.resolve().parent != folder.resolve() for path in paths):
@@ -86,6 +98,30 @@ def bronze(
         },
         rows=rows,
     )
+
+
+def _read_topics(lake: Lake, log_id: str, topics: list[str]) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+    settings = lake.settings.stream(log_id).model_copy(update={"topics": tuple(topics)})
+    began = perf_counter()
+    made = read_topics(lake, log_id, settings, KafkaSettings.load())
+    seconds = perf_counter() - began
+    if made:
+        rows = Counter[str]()
+        for done in made:
+            rows.update(done.publication.rows)
+        messages = sum(done.messages for done in made)
+        yield from materializations(
+            "bronze",
+            common={
+                "publication_written": made[-1].publication.publication_id,
+                "messages": messages,
+                "messages_per_second": round(messages / max(seconds, 1e-3)),
+                "lag_messages": made[-1].lag,
+                "seconds": round(seconds, 3),
+            },
+            rows=rows,
+        )
+    yield _readable([], {})
 
 
 def _readable(paths: list[Path], refused: dict[str, str]) -> AssetCheckResult:
