@@ -1,19 +1,22 @@
-"""Faults that tests bring about: a connection that is cut at a chosen moment, and a disk that is full."""
+"""Faults that tests bring about: a connection cut at a chosen moment, a network that is down, a disk that is full."""
 
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tests.conftest import skip_or_fail
 
-__all__ = ["Proxy", "fill", "proxied", "small_disk"]
+__all__ = ["Network", "Proxy", "fill", "network", "proxied", "small_disk"]
 
 Cut = Literal["nothing", "before", "after", "everything"]
 
@@ -88,6 +91,57 @@ def proxied(port: int) -> Iterator[Proxy]:
     """Run a proxy in front of a port of this machine."""
     with closing(Proxy(port)) as proxy:
         yield proxy
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network namespace that one link leads to.
+
+    Attributes
+    ----------
+    space : str
+        Its name.
+    address : str
+        Of this machine, as the namespace reaches it.
+    """
+
+    space: str
+    address: str
+    link: str
+
+    def cut(self) -> None:
+        _ip("link", "set", self.link, "down")
+
+    def mend(self) -> None:
+        _ip("link", "set", self.link, "up")
+
+
+@contextmanager
+def network() -> Iterator[Network]:
+    """Make a network namespace; only root may."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        skip_or_fail("root", "needs root and iproute2, to make a network namespace")
+    number = random.randrange(1 << 14)
+    name, third, fourth = f"ocelake{number}", number >> 6, (number & 63) * 4
+    here, there = f"10.213.{third}.{fourth + 1}", f"10.213.{third}.{fourth + 2}"
+    net = Network(name, here, f"oc{number}a")
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    if made.returncode:
+        skip_or_fail("root", f"needs the right to make a network namespace: {made.stderr.strip()}")
+    try:
+        _ip("link", "add", net.link, "type", "veth", "peer", "name", "inside", "netns", name)
+        _ip("addr", "add", f"{here}/30", "dev", net.link)
+        _ip("-n", name, "addr", "add", f"{there}/30", "dev", "inside")
+        for arguments in (("link", "set", net.link, "up"), ("-n", name, "link", "set", "inside", "up")):
+            _ip(*arguments)
+        yield net
+    finally:
+        subprocess.run(["ip", "link", "del", net.link], capture_output=True)
+        _ip("netns", "del", name)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 @contextmanager

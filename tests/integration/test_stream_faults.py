@@ -1,0 +1,215 @@
+"""Brokers, network, catalog and disk fail while messages flow through three consumers: none is lost, none is doubled.
+
+Short by default; ``OCELAKE_TEST_FAULT_SECONDS=20`` makes the faults as long as is claimed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from uuid import uuid4
+
+import pytest
+
+from ocelake.lake import Lake, open_lake
+from ocelake.settings import LakeSettings
+from ocelake.stream.client import create_topic, producer
+from ocelake.stream.settings import KafkaSettings
+from tests.integration.conftest import PostgresServer
+from tests.integration.faults import Network, fill, network, small_disk
+from tests.integration.kafka_fixtures import KafkaCluster, start_kafka
+from tests.integration.lake_processes import COMPLETED, start
+from tests.integration.stream_processes import LOG, PARTITIONS, assert_ranges_tile, difference, reader
+
+SECONDS = float(os.environ.get("OCELAKE_TEST_FAULT_SECONDS", "5"))
+RATE = int(os.environ.get("OCELAKE_TEST_FAULT_RATE", "500"))
+CONSUMERS = 3
+RECOVERY = 30.0
+LEFT = 5
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240 + 3 * int(SECONDS))]
+
+
+def read_on(settings: LakeSettings, kafka: KafkaSettings, topic: str, space: str | None = None) -> None:
+    """Read as a member of a group until SIGTERM, in a network namespace where one is named."""
+    if space is not None:
+        with Path("/run/netns", space).open("rb") as file:
+            assert ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
+    stop = Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    consumer = reader(open_lake(settings=settings), kafka, topic, stop=stop, max_seconds=0.5)
+    consumer.join()
+    consumer.run(lambda _: None)
+    consumer.close()
+
+
+class Flow:
+    """Ids that are sent at a steady rate until it is ended; each is delivered, however long that takes."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self.sent: list[str] = []
+        self.undelivered = 0
+        self._client, self._topic, self._over = producer(kafka), topic, Event()
+        self._thread = Thread(target=self._send)
+        self._thread.start()
+
+    def _send(self) -> None:
+        began = time.monotonic()
+        while not self._over.is_set():
+            while len(self.sent) < (time.monotonic() - began) * RATE:
+                name = f"m{len(self.sent)}"
+                self._client.produce(self._topic, name.encode(), partition=len(self.sent) % PARTITIONS)
+                self.sent.append(name)
+            self._client.poll(0.02)
+
+    def end(self) -> list[str]:
+        """Stop sending, and wait until everything is delivered."""
+        self._over.set()
+        self._thread.join()
+        self.undelivered = self._client.flush(120)
+        return self.sent
+
+
+@contextmanager
+def flowing(
+    settings: LakeSettings, kafka: KafkaSettings, topic: str, space: str | None = None
+) -> Iterator[tuple[Lake, Flow]]:
+    """Let messages flow through three consumers; all of them are there when the block begins."""
+    lake = open_lake(settings=settings)
+    lake.ensure_tables()
+    create_topic(kafka, topic, PARTITIONS)
+    members = [start(read_on, settings, kafka, topic, space) for _ in range(CONSUMERS)]
+    flow = Flow(kafka, topic)
+    try:
+        wait(lambda: readers(lake) == PARTITIONS, 60)
+        yield lake, flow
+        assert [member.exitcode for member in members] == [None] * CONSUMERS  # no fault made one of them end
+    finally:
+        flow.end()
+        for member in members:
+            if member.is_alive():
+                os.kill(member.pid or 0, signal.SIGTERM)
+        for member in members:
+            member.join(90)
+            member.kill()
+    assert [member.exitcode for member in members] == [COMPLETED] * CONSUMERS
+
+
+def wait(holds: Callable[[], bool], seconds: float) -> float:
+    """Wait until something holds; give how long that took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def readers(lake: Lake) -> int:
+    """How many partitions something was read of."""
+    return lake.read("bronze.batches", LOG)["partition"].n_unique()
+
+
+def missing(lake: Lake, sent: list[str]) -> int:
+    """How many messages are not in bronze yet."""
+    return len(sent) - int(lake.read("bronze.batches", LOG)["event_records"].sum())
+
+
+def check(lake: Lake, flow: Flow, what: str) -> None:
+    """End the flow with the fault: soon all that was sent is in bronze, once."""
+    ended = time.monotonic()
+    sent = flow.end()
+    assert flow.undelivered == 0
+    wait(lambda: missing(lake, sent) < LEFT, RECOVERY)
+    took = time.monotonic() - ended
+    wait(lambda: missing(lake, sent) <= 0, 10)
+    print(f"\n{what} for {SECONDS:g} s: {len(sent):,} messages at {RATE:,}/s, recovered in {took:.1f} s")
+    assert took < RECOVERY
+    assert difference(lake, sent) == ({}, {})
+    assert_ranges_tile(lake)
+
+
+def newest(lake: Lake) -> int:
+    record = lake.latest(LOG, "bronze")
+    return record.number if record else 0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> LakeSettings:
+    return LakeSettings(
+        home=tmp_path, catalog_uri=f"sqlite:///{tmp_path / 'catalog.db'}", warehouse=str(tmp_path / "warehouse")
+    )
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"t-{uuid4().hex}"
+
+
+@pytest.mark.parametrize("broker", [1, 2, 3])
+def test_a_broker_of_three_is_killed(
+    kafka_cluster: KafkaCluster, settings: LakeSettings, topic: str, broker: int
+) -> None:
+    if broker > 1 and SECONDS < 20:
+        pytest.skip("the short form kills one broker: set OCELAKE_TEST_FAULT_SECONDS=20 for each of them")
+    with flowing(settings, kafka_cluster.settings, topic) as (lake, flow):
+        kafka_cluster.kill(broker)
+        try:
+            time.sleep(SECONDS)
+            check(lake, flow, f"broker {broker} killed")  # it is still gone: the others have all that was acknowledged
+        finally:
+            kafka_cluster.restart(broker)
+
+
+@pytest.fixture
+def cut_off() -> Iterator[tuple[Network, KafkaSettings]]:
+    """A broker, and a network namespace that reaches it over one link."""
+    with network() as net, start_kafka(1, "--host", net.address) as cluster:
+        yield net, cluster.settings
+
+
+def test_the_network_to_the_broker_is_cut(
+    cut_off: tuple[Network, KafkaSettings], settings: LakeSettings, topic: str
+) -> None:
+    net, kafka = cut_off
+    with flowing(settings, kafka, topic, net.space) as (lake, flow):
+        net.cut()
+        time.sleep(1.5)  # what had been read before is being published
+        before = newest(lake)
+        time.sleep(max(0.0, SECONDS - 1.5))
+        assert newest(lake) == before  # nothing came through
+        net.mend()
+        check(lake, flow, "network cut")
+
+
+@pytest.mark.postgres
+def test_the_catalogs_database_is_stopped(
+    kafka: KafkaSettings, postgres_server: PostgresServer, settings: LakeSettings, topic: str
+) -> None:
+    there = settings.model_copy(update={"catalog_uri": postgres_server.new_database()})
+    with flowing(there, kafka, topic) as (lake, flow):
+        postgres_server.stop()
+        time.sleep(SECONDS)
+        postgres_server.start()
+        check(lake, flow, "catalog stopped")
+
+
+def test_the_disk_is_full_for_a_while(kafka: KafkaSettings, settings: LakeSettings, topic: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        disk = stack.enter_context(small_disk(tmp_path / "disk", 256))
+        there = settings.model_copy(update={"warehouse": str(disk / "warehouse")})
+        lake, flow = stack.enter_context(flowing(there, kafka, topic))
+        ballast = fill(disk)
+        time.sleep(1)
+        before = newest(lake)
+        time.sleep(max(0.0, SECONDS - 1))
+        assert newest(lake) == before  # nothing went through
+        ballast.unlink()
+        check(lake, flow, "disk full")
+        known = {Path(path).name for path in lake.plan("bronze.event_records").paths}
+        assert {path.name for path in (disk / "warehouse" / "bronze" / "event_records").rglob("*.parquet")} == known
