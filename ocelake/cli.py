@@ -332,7 +332,7 @@ def produce(
     partitions: Annotated[int | None, typer.Option(min=1, help="Of a new topic (3 at first).")] = None,
 ) -> None:
     """Replay a log into a Kafka topic, in time order."""
-    from ocelake.stream.client import ensure_topic
+    from ocelake.stream.client import broker_guard, ensure_topic
     from ocelake.stream.encode import encoder, messages
     from ocelake.stream.produce import at_once, at_rate, at_speed
     from ocelake.stream.produce import produce as send
@@ -342,7 +342,7 @@ def produce(
         raise errors.SettingError("--rate and --speed exclude each other.", fix="Give one of them.")
     pace = at_rate(rate) if rate is not None else at_speed(speed) if speed is not None else at_once
     settings = KafkaSettings.load()
-    ensure_topic(settings, topic, partitions)
+    broker_guard(settings).call(ensure_topic, settings, topic, partitions)
     sent = send(settings, topic, messages(_ocel(log), encoder(output)), pace=pace)
     typer.echo(
         f"Sent {sent.messages:,} messages ({sent.size:,} bytes) to {topic!r} in {sent.seconds:.1f} s,"

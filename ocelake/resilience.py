@@ -19,7 +19,7 @@ from purgatory.domain.model import OpenedState
 from tenacity import RetryCallState, Retrying, stop_before_delay, wait_random_exponential
 
 from ocelake import metrics
-from ocelake.errors import Unreachable
+from ocelake.errors import OcelakeError, Unreachable
 from ocelake.settings import Resilience
 
 __all__ = ["Guard"]
@@ -89,6 +89,8 @@ class Guard:
             if not self._failed(error):
                 raise
             metrics.FAILURES.labels(self.system, self.place).inc()
+            if isinstance(error, Unreachable):  # it says all that there is to say
+                raise
             raise Unreachable(
                 f"The {self.system} did not do its part: {_brief(error)}.", where=self.place, fix=self.fix
             ) from error
@@ -162,5 +164,7 @@ def _brief(error: BaseException | None) -> str:
     """Give the first line of what an exception says."""
     if isinstance(error, OpenedState):
         return "it failed several times in a row, and is left alone for a while"
+    if isinstance(error, OcelakeError):
+        return error.what.rstrip(".")
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,7 +1,7 @@
 """Kafka's clients, and the errors that they meet in the domain's terms.
 
-Making a client connects to nothing: it does so by itself, and again after every break. `reach` tells whether there is a
-broker at all, and why not.
+Making a client connects to nothing: it does so by itself, and again after every break, ever later. `reach` tells
+whether there is a broker at all, and why not; `broker_guard` is for whoever cannot begin without one.
 """
 
 from __future__ import annotations
@@ -16,13 +16,28 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
 
+from ocelake import metrics
 from ocelake.errors import NotFound, SettingError, StreamError, Unreachable
+from ocelake.resilience import Guard
 from ocelake.stream.settings import KafkaSettings
 
-__all__ = ["admin", "consumer", "create_topic", "ensure_topic", "failure", "partitions", "producer", "reach"]
+__all__ = [
+    "admin",
+    "broker_guard",
+    "consumer",
+    "create_topic",
+    "ensure_topic",
+    "failure",
+    "partitions",
+    "producer",
+    "reach",
+]
 
 _LOG: Final = logging.getLogger("ocelake.kafka")
 _LOG.addHandler(logging.NullHandler())
+
+_SYSTEM: Final = "broker"
+_CHECK: Final = "Check KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL, and that the brokers are running."
 
 _CLIENT: Final[Mapping[str, object]] = {
     "client.id": "ocelake",
@@ -137,6 +152,18 @@ def admin(settings: KafkaSettings, *, on_error: OnError | None = None) -> AdminC
     return _make(AdminClient, settings, {}, on_error)
 
 
+def broker_guard(settings: KafkaSettings) -> Guard:
+    """Make the guard of calls that raise `Unreachable` where no broker answers.
+
+    Raises
+    ------
+    SettingError
+        Where no broker is named.
+    """
+    place = settings.client_properties()["bootstrap.servers"]
+    return Guard(_SYSTEM, place, lambda error: isinstance(error, Unreachable), _CHECK, settings.resilience)
+
+
 def reach(settings: KafkaSettings, *, seconds: float = 10) -> ClusterMetadata:
     """Ask the brokers for what they hold: whether they can be reached, and may be.
 
@@ -242,7 +269,7 @@ def failure(error: KafkaError, settings: KafkaSettings, *, doing: str | None = N
         return Unreachable(
             f"{doing or 'Kafka does not answer'}: {said}.",
             where=where,
-            fix="Check KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL, and that the brokers are running.",
+            fix=_CHECK,
         )
     return StreamError(f"{doing or 'Kafka fails'}: {said}.", where=where)
 
@@ -258,7 +285,13 @@ def _make(
     on_error: OnError | None,
 ) -> _Client:
     properties: dict[str, Any] = {**_CLIENT, **own, **settings.client_properties()}
-    properties |= {"logger": _LOG, "error_cb": on_error or _LOG.debug}
+    retries = metrics.RETRIES.labels(_SYSTEM, properties["bootstrap.servers"])
+
+    def broken(error: KafkaError) -> None:
+        retries.inc()  # the client connects again by itself
+        (on_error or _LOG.debug)(error)
+
+    properties |= {"logger": _LOG, "error_cb": broken}
     try:
         return kind(properties)
     except (KafkaException, ValueError, TypeError) as error:

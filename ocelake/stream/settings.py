@@ -14,7 +14,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from ocelake.errors import SettingError
-from ocelake.settings import complaints
+from ocelake.settings import Resilience, complaints
 
 __all__ = ["KafkaSettings"]
 
@@ -37,6 +37,8 @@ class KafkaSettings(BaseModel):
         ``http://`` or ``https://``, without credentials.
     registry_properties : dict of str to SecretStr
         Handed to the registry's client (``basic.auth.user.info``, ``ssl.ca.location``, ...).
+    resilience : Resilience
+        How long brokers and registry are waited for that do not answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -45,6 +47,7 @@ class KafkaSettings(BaseModel):
     properties: dict[str, SecretStr] = Field(default_factory=dict)
     schema_registry_url: str | None = None
     registry_properties: dict[str, SecretStr] = Field(default_factory=dict)
+    resilience: Resilience = Resilience()
 
     @field_validator("schema_registry_url")
     @classmethod
@@ -62,7 +65,8 @@ class KafkaSettings(BaseModel):
         ``KAFKA_BOOTSTRAP_SERVERS``; ``KAFKA_SECURITY_PROTOCOL``, ``KAFKA_SASL_<NAME>`` and ``KAFKA_SSL_<NAME>``; any
         property of librdkafka as ``OCELAKE_KAFKA__<PROPERTY>``; ``SCHEMA_REGISTRY_URL``,
         ``SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO`` (``user:password``) and ``SCHEMA_REGISTRY_SSL_<NAME>``. A property's
-        name is in lower case with ``_`` for a dot: ``KAFKA_SASL_USERNAME`` is ``sasl.username``.
+        name is in lower case with ``_`` for a dot: ``KAFKA_SASL_USERNAME`` is ``sasl.username``. Their patience comes
+        from `Resilience.load`.
 
         Raises
         ------
@@ -76,6 +80,7 @@ class KafkaSettings(BaseModel):
                 properties=_named(given, "KAFKA_", _KAFKA) | _named(given, _ANY, (_ANY,)),
                 schema_registry_url=given.get("SCHEMA_REGISTRY_URL"),
                 registry_properties=_named(given, "SCHEMA_REGISTRY_", _REGISTRY),
+                resilience=Resilience.load(),
             )
         except ValidationError as error:
             raise SettingError(
