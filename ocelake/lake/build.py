@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DRAWN",
     "STEPS",
+    "Content",
     "Step",
     "Verification",
     "build_log",
@@ -51,6 +52,8 @@ __all__ = [
 ]
 
 Tables: TypeAlias = dict[str, pl.DataFrame]
+Content: TypeAlias = pl.DataFrame | tuple[pl.DataFrame, pl.DataFrame]
+"""All rows of a table, or the rows that go and those that come."""
 Sources: TypeAlias = "Mapping[Layer, PublicationRecord]"
 
 _SILVER_INPUT = ("bronze.event_records", "bronze.object_records", "bronze.batches")
@@ -274,7 +277,7 @@ def publish(
     lake: Lake,
     sources: Sources,
     layer: Layer,
-    tables: Mapping[str, pl.DataFrame],
+    tables: Mapping[str, Content],
     *,
     settings: BaseModel,
     base: int | None = None,
@@ -283,6 +286,8 @@ def publish(
 
     Parameters
     ----------
+    tables : mapping of str to Content
+        Every table of the layer: its rows, or what changes in it.
     base : int, optional
         The layer's newest number when the computation began (`newest_number`): whoever publishes meanwhile was first.
 
@@ -292,8 +297,11 @@ def publish(
         Where another process published the layer meanwhile: compute again from the newest state.
     """
     with lake.publication(_log(sources), layer, reads=_reads(sources), settings=settings, base=base) as publication:
-        for identifier, frame in tables.items():
-            publication.replace(identifier, frame)
+        for identifier, content in tables.items():
+            if isinstance(content, tuple):
+                publication.amend(identifier, remove=content[0], add=content[1])
+            else:
+                publication.replace(identifier, content)
         return publication.commit()
 
 

@@ -26,7 +26,7 @@ from ocelake.ocel.value_rows import value_rows
 from ocelake.settings import LogSettings
 from ocelake.tables import VALUE_TYPES
 
-__all__ = ["UNKNOWN_TYPE", "Conformed", "conform"]
+__all__ = ["UNKNOWN_TYPE", "Conformed", "Surroundings", "conform", "declared_attributes"]
 
 UNKNOWN_TYPE: Final = "unknown"
 """Type of an inferred object where no source tells it."""
@@ -59,8 +59,30 @@ class Conformed:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """What the rest of a log is to some of its records, which hold every record of the ids that they name.
+
+    Attributes
+    ----------
+    objects : DataFrame
+        ``object_id``, ``object_type``: accepted objects that none of the records is about.
+    event_types, object_types : DataFrame
+        ``type``, ``name``, ``value_type``: the attributes that nobody declares, with the type that they have so far.
+    """
+
+    objects: pl.DataFrame
+    event_types: pl.DataFrame
+    object_types: pl.DataFrame
+
+
 def conform(
-    events: pl.DataFrame, objects: pl.DataFrame, batches: pl.DataFrame, settings: LogSettings | None = None
+    events: pl.DataFrame,
+    objects: pl.DataFrame,
+    batches: pl.DataFrame,
+    settings: LogSettings | None = None,
+    *,
+    within: Surroundings | None = None,
 ) -> Conformed:
     """Compute the OCEL 2.0 tables of one log from all its bronze records.
 
@@ -73,6 +95,10 @@ def conform(
         ``bronze.batches`` without ``log_id``, with every batch that the records name.
     settings : LogSettings, optional
         How the log is read.
+    within : Surroundings, optional
+        Where these are not all records of the log. They have to hold all records of each id that one of them has; then
+        the result is what the whole gives of these ids. Not with ``undeclared_objects="infer"``: what is inferred
+        depends on every relation there is.
 
     Returns
     -------
@@ -82,7 +108,7 @@ def conform(
     settings = settings or LogSettings()
     zone = settings.time_zone
     batch_ids = pl.Enum(batches["batch_id"].unique().sort())
-    event_types, object_types = _declarations(batches)
+    event_types, object_types = declared_attributes(batches)
     event_side = take_apart("event", events, batch_ids, zone)
     object_side = take_apart("object", objects, batch_ids, zone)
 
@@ -98,18 +124,24 @@ def conform(
             (event_side, event_reasons.is_null() | event_copies),
             (object_side, object_reasons.is_null() | object_copies),
         )
+    if within is not None:
+        others = within.objects.select(id="object_id", type="object_type")
+        object_things = pl.concat([object_things, others], how="diagonal_relaxed").sort("id")
     by_type = object_things.select(pl.arg_sort_by("type", maintain_order=True)).to_series()
     object_things = object_things.with_columns(_ranks(by_type))
     object_owner, object_reasons = _owners(object_side, object_reasons, object_things)
 
     e2o_reasons, event_objects = _event_objects(event_side, event_reasons, event_owner, event_things, object_things)
     o2o_reasons, object_objects = _object_objects(object_side, object_reasons, object_owner, object_things)
+    so_far = (within.event_types, within.object_types) if within else (None, None)
     event_values, event_value_reasons, event_used = value_rows(
-        event_side, event_reasons, event_owner, event_things, event_types, zone
+        event_side, event_reasons, event_owner, event_things, event_types, zone, so_far[0]
     )
     object_values, object_value_reasons, object_used = value_rows(
-        object_side, object_reasons, object_owner, object_things, object_types, zone
+        object_side, object_reasons, object_owner, object_things, object_types, zone, so_far[1]
     )
+    if within is not None:
+        object_things = object_things.drop_nulls("batch")
     judgements = (
         Judgement(event_side, event_reasons, e2o_reasons, event_value_reasons),
         Judgement(object_side, object_reasons, o2o_reasons, object_value_reasons),
@@ -140,8 +172,14 @@ def _table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(pl.col(column).cast(dtype) for column, dtype in frame_schema(f"ocel.{name}").items())
 
 
-def _declarations(batches: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Unite the declared attributes of all batches: where they differ, the type that holds all values."""
+def declared_attributes(batches: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Unite the declared attributes of all batches: where they differ, the type that holds all values.
+
+    Returns
+    -------
+    DataFrame, DataFrame
+        ``type``, ``name``, ``value_type`` for event types, and for object types.
+    """
     united: tuple[dict[tuple[str, str], set[str]], ...] = ({}, {})
     for text in batches["declarations"].unique():
         content = json.loads(text)
@@ -338,9 +376,10 @@ def _type_attributes(name: str, column: str, declared: pl.DataFrame, used: pl.Da
 
 def _metadata(batches: pl.DataFrame) -> pl.DataFrame:
     """Give what the sources say about themselves."""
+    telling = batches.select("batch_id", "metadata").filter(pl.col("metadata") != "{}")  # messages tell nothing
     rows = [
         (batch, name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for batch, text in batches.select("batch_id", "metadata").sort("batch_id").iter_rows()
+        for batch, text in telling.sort("batch_id").iter_rows()
         for name, value in sorted(json.loads(text).items())
     ]
     return pl.DataFrame(rows, schema=frame_schema("ocel.log_metadata"), orient="row")

@@ -13,7 +13,13 @@ __all__ = ["value_rows"]
 
 
 def value_rows(
-    side: Side, reasons: pl.Series, owner: pl.Series, things: pl.DataFrame, declarations: pl.DataFrame, zone: str
+    side: Side,
+    reasons: pl.Series,
+    owner: pl.Series,
+    things: pl.DataFrame,
+    declarations: pl.DataFrame,
+    zone: str,
+    so_far: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, pl.Series, pl.DataFrame]:
     """Judge the attribute values of one kind of records, and give the accepted ones.
 
@@ -29,6 +35,8 @@ def value_rows(
         ``type``, ``name``, ``value_type``: the declared attributes.
     zone : str
         The zone of times that have none.
+    so_far : DataFrame, optional
+        ``type``, ``name``, ``value_type`` of attributes that are not declared and that other records use as well.
 
     Returns
     -------
@@ -56,7 +64,7 @@ def value_rows(
     typed = type_values(kept.select("value", "native", "declared"), zone)
     written = kept.select("value", "native")
     kept = kept.drop("value", "native").hstack(typed)
-    kept, used = _common_types(kept, written, zone)
+    kept, used = _common_types(kept, written, zone, so_far)
     repeated = _unite(side, kept)
     if repeated is not None:
         place, again = repeated
@@ -65,7 +73,9 @@ def value_rows(
     return _numbered(kept, things["id"]), verdict, used
 
 
-def _common_types(kept: pl.DataFrame, written: pl.DataFrame, zone: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _common_types(
+    kept: pl.DataFrame, written: pl.DataFrame, zone: str, so_far: pl.DataFrame | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give attributes that nobody declares the narrowest type of their values, and the values that type.
 
     So a log reads the same after an export, which declares all attributes.
@@ -73,7 +83,11 @@ def _common_types(kept: pl.DataFrame, written: pl.DataFrame, zone: str) -> tuple
     loose = kept["declared"].is_null()
     if not loose.any():
         return kept, kept.select("type", "name", "value_type").clear()
-    found = kept.filter(loose).group_by("type", "name").agg(pl.col("value_type").unique())
+    seen = kept.filter(loose).select("type", "name", "value_type")
+    if so_far is not None:
+        again = so_far.select(pl.col(name).cast(dtype) for name, dtype in seen.schema.items())
+        seen = pl.concat([seen, again.join(seen, on=["type", "name"], how="semi")])
+    found = seen.group_by("type", "name").agg(pl.col("value_type").unique())
     common = pl.Series("value_type", [common_type(kinds) for kinds in found["value_type"]], dtype=KIND)
     mixed = found.with_columns(common).filter(found["value_type"].list.len() > 1)
     used = found.with_columns(common)

@@ -7,6 +7,6 @@ from the log's traces.
 
 from __future__ import annotations
 
-from ocelake.mining.incremental.moves import Moves
+from ocelake.mining.incremental.moves import LogChange, Moves, move_traces
 
-__all__ = ["Moves"]
+__all__ = ["LogChange", "Moves", "move_traces"]

@@ -1,0 +1,327 @@
+"""What new bronze batches change in a log's silver tables, without computing the log again.
+
+Silver is a function of the set of bronze records, id by id: what becomes of an event or object depends on all records
+of its id, on which of the objects that it names are declared, and on the types that the log's attributes have. So the
+records of the new batches are united with the earlier ones of the same ids, and with those that waited for an object
+that is declared now; `ocelake.ocel.conform` computes these records as it computes a whole log, and the outcome is
+compared with the published rows of the same ids.
+
+Some things reach beyond the ids that a batch names: a declaration, an attribute that nobody declares and whose
+narrowest type changes, a type that is used no more, and objects that are inferred from relations. Then nothing is given
+here, and the log is computed as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import polars as pl
+
+from ocelake.lake.rows import difference
+from ocelake.ocel.conform import Conformed, Surroundings, conform, declared_attributes
+from ocelake.ocel.reasons import Reason
+from ocelake.settings import LogSettings
+from ocelake.tables import layer_tables
+
+if TYPE_CHECKING:
+    from ocelake.lake.lake import Lake
+    from ocelake.lake.records import PublicationRecord
+
+__all__ = ["SilverChanges", "Tables", "silver_changes"]
+
+Tables: TypeAlias = Mapping[str, tuple[pl.DataFrame, pl.DataFrame]]
+"""By table: the rows that go, and those that come."""
+
+_MOST: Final = 0.2
+"""Share of a log's records above which it is computed as a whole: that takes less time."""
+
+_OF_EVENTS: Final = ("ocel.events", "ocel.event_objects", "ocel.event_attributes")
+_OF_OBJECTS: Final = (
+    ("ocel.objects", "object_id"),
+    ("ocel.object_attributes", "object_id"),
+    ("ocel.object_objects", "source_id"),
+)
+_EVENT_KINDS: Final = ("event", "e2o", "event_attribute")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SilverChanges:
+    """What changes in silver.
+
+    Attributes
+    ----------
+    tables : mapping of str to (DataFrame, DataFrame)
+        For every table of the layer the rows that go and those that come.
+    part : Conformed
+        The records that were computed, in their final form, to be audited; among its objects are those that the records
+        relate to, as inferred ones.
+    """
+
+    tables: Tables
+    part: Conformed
+
+
+def silver_changes(
+    lake: Lake, silver: PublicationRecord, bronze: PublicationRecord, settings: LogSettings
+) -> SilverChanges | None:
+    """Compute what the batches that came since a silver publication change in it.
+
+    Parameters
+    ----------
+    lake : Lake
+    silver : PublicationRecord
+        The log's newest silver publication.
+    bronze : PublicationRecord
+        A bronze publication that is not older than the one that silver was computed from.
+    settings : LogSettings
+        How the log is read now.
+
+    Returns
+    -------
+    SilverChanges or None
+        None where the log has to be computed as a whole.
+    """
+    if silver.settings != settings.model_dump(mode="json") or settings.undeclared_objects == "infer":
+        return None
+    return _Increment(lake, silver, bronze, settings).compute()
+
+
+class _Increment:
+    """One computation: what it reads, and at which publications."""
+
+    def __init__(self, lake: Lake, silver: PublicationRecord, bronze: PublicationRecord, settings: LogSettings) -> None:
+        self.lake, self.log_id, self.settings = lake, silver.log_id, settings
+        self.silver = lake.moment(silver.publication_id)
+        self.bronze = lake.moment(bronze.publication_id)
+        self.rows = silver.rows
+
+    def published(self, table: str, where: pl.Expr | None = None) -> pl.DataFrame:
+        rows = self.lake.scan(table, self.log_id, as_of=self.silver)
+        return (rows if where is None else rows.filter(where)).collect()
+
+    def records(self, kind: str, new: pl.Series, ids: pl.Series) -> pl.DataFrame:
+        rows = self.lake.scan(f"bronze.{kind}_records", self.log_id, as_of=self.bronze)
+        asked = pl.col("batch_id").is_in(new.implode())
+        if len(ids):
+            asked |= pl.col(f"{kind}_id").is_in(ids.implode())
+        return rows.filter(asked).collect()
+
+    def compute(self) -> SilverChanges | None:
+        batches = self.lake.read("bronze.batches", self.log_id, as_of=self.bronze)
+        accounted = self.published("silver.accounting")
+        new = batches.join(accounted, on="batch_id", how="anti")
+        brought = sum(new["event_records"]) + sum(new["object_records"])
+        if brought > _MOST * (self.rows["ocel.events"] + self.rows["ocel.objects"]) or self._declares(batches, new):
+            return None
+        self.new, none = new["batch_id"], pl.Series(dtype=pl.String)
+        events, objects = (self.records(kind, new["batch_id"], none) for kind in ("event", "object"))
+        event_ids, object_ids = _ids(events["event_id"]), _ids(objects["object_id"])
+        held = self.published("silver.quarantine")
+        waiting = _waiting(held, object_ids)
+        event_ids, object_ids = _united(event_ids, waiting[0]), _united(object_ids, waiting[1])
+        earlier = self.published("ocel.objects", pl.col("object_id").is_in(object_ids.implode()))
+        while True:
+            events = self.records("event", new["batch_id"], event_ids)
+            objects = self.records("object", new["batch_id"], object_ids)
+            surroundings = self._surroundings(events, objects, object_ids)
+            part = conform(events, objects, batches, self.settings, within=surroundings)
+            moved = part.ocel.objects.join(earlier, on="object_id").filter(
+                pl.col("object_type") != pl.col("object_type_right")
+            )["object_id"]
+            # The type of an object is in every relation that leads to it.
+            related = self.published("ocel.event_objects", pl.col("object_id").is_in(moved.implode()))["event_id"]
+            united = event_ids
+            if len(united) == len(event_ids):
+                break
+            event_ids = united
+        tables = self._rows(part.ocel.frames(), event_ids, earlier)
+        records = _Records(events, objects, batches, surroundings.objects)
+        types = self._types(part, tables, records)
+        if types is None:
+            return None
+        ours = _records_of(held, events, objects)
+        quarantine = difference(ours, part.quarantine)
+        known = surroundings.objects.with_columns(inferred=True, batch_id=pl.lit(""), position=pl.lit(0, pl.Int64))
+        ocel = replace(part.ocel, objects=pl.concat([part.ocel.objects, known.select(part.ocel.objects.columns)]))
+        told = part.ocel.log_metadata.join(new, on="batch_id", how="semi")
+        found = {
+            **tables,
+            **types,
+            "ocel.log_metadata": (told.clear(), told),
+            "silver.quarantine": quarantine,
+            "silver.accounting": _accounting(accounted, part.accounting, new, quarantine),
+        }
+        touched = pl.concat([events["batch_id"], objects["batch_id"], new["batch_id"]]).unique()
+        account = part.accounting.filter(pl.col("batch_id").is_in(touched.implode()))
+        return SilverChanges(
+            {spec.identifier: found[spec.identifier] for spec in layer_tables("silver")},
+            Conformed(ocel, part.quarantine, account),
+        )
+
+    def _declares(self, batches: pl.DataFrame, new: pl.DataFrame) -> bool:
+        """Whether the new batches declare what was not declared before."""
+        said = set(new["declarations"].unique())
+        return not said <= set(batches.join(new, on="batch_id", how="anti")["declarations"].unique()) | _NOTHING
+
+    def _surroundings(self, events: pl.DataFrame, objects: pl.DataFrame, object_ids: pl.Series) -> Surroundings:
+        """Look up the objects that records relate to, and the types that attributes have so far."""
+        named = [
+            frame.select(pl.col("relationships").list.explode().struct.field("object_id")).to_series()
+            for frame in (events, objects)
+        ]
+        others = _ids(pl.concat(named))
+        others = others.filter(~others.is_in(object_ids.implode()))
+        known = self.published("ocel.objects", pl.col("object_id").is_in(others.implode()))
+        types = []
+        for table, column in (
+            ("ocel.event_type_attributes", "activity"),
+            ("ocel.object_type_attributes", "object_type"),
+        ):
+            types.append(self.published(table).select(type=column, name="name", value_type="value_type"))
+        return Surroundings(known.select("object_id", "object_type"), *types)
+
+    def _rows(
+        self, frames: object, event_ids: pl.Series, earlier: pl.DataFrame
+    ) -> dict[str, tuple[pl.DataFrame, pl.DataFrame]]:
+        """Compare the rows of the computed ids with the published ones."""
+        after: dict[str, pl.DataFrame] = dict(frames)  # type: ignore[call-overload]  # pairs of name and frame
+        changes = {}
+        known = self.published("ocel.events", pl.col("event_id").is_in(event_ids.implode()))
+        for table in _OF_EVENTS:
+            before = known
+            if table != "ocel.events":
+                before = after[table].clear()
+                if len(known):
+                    before = self.published(table, pl.col("event_id").is_in(known["event_id"].implode()))
+            changes[table] = difference(before, after[table])
+        for table, column in _OF_OBJECTS:
+            before = earlier
+            if table != "ocel.objects":
+                before = after[table].clear()
+                if len(earlier):
+                    before = self.published(table, pl.col(column).is_in(earlier["object_id"].implode()))
+            changes[table] = difference(before, after[table])
+        return changes
+
+    def _types(
+        self, part: Conformed, tables: Tables, records: _Records
+    ) -> dict[str, tuple[pl.DataFrame, pl.DataFrame]] | None:
+        """Compare the types and their attributes; None where one may be used no more, or have another type now."""
+        changes, frames = {}, dict(part.ocel.frames())
+        for thing, column in (("event", "activity"), ("object", "object_type")):
+            names = f"ocel.{thing}_types", f"ocel.{thing}_type_attributes"
+            types, attributes = (self.published(name) for name in names)
+            used = frames[names[1]].join(attributes, on=[column, "name"], how="left", suffix="_before")
+            if used.filter(pl.col("value_type") != pl.col("value_type_before")).height:
+                return None
+            if self._vanishes(f"ocel.{thing}s", column, *tables[f"ocel.{thing}s"]):
+                return None
+            if tables[f"ocel.{thing}_attributes"][0].height and not self._as_wide(thing, column, attributes, records):
+                return None
+            fresh = used.filter(pl.col("value_type_before").is_null()).select(attributes.columns)
+            changes[names[0]] = types.clear(), frames[names[0]].join(types, on=column, how="anti")
+            changes[names[1]] = attributes.clear(), fresh
+        return changes
+
+    def _vanishes(self, table: str, column: str, went: pl.DataFrame, came: pl.DataFrame) -> bool:
+        """Whether the last event or object of a type may go."""
+        lost = went.join(came, on=column, how="anti").group_by(column).len()
+        if lost.is_empty():
+            return False
+        there = self.published(table, pl.col(column).is_in(lost[column].implode())).group_by(column).len()
+        return lost.join(there, on=[column, "len"], how="semi").height > 0
+
+    def _as_wide(self, thing: str, column: str, attributes: pl.DataFrame, records: _Records) -> bool:
+        """Whether attributes keep their type although values of them may have gone.
+
+        A type is kept where the values of these records need it now as well. Floats are needed by others than these
+        records where these had nothing but integers before.
+        """
+        need = [self._own_types(thing, records.since(batches)) for batches in (None, self.new)]
+        key = [column, "name"]
+        pairs = need[1].join(need[0], on=key, how="left", suffix="_now").join(attributes, on=key, suffix="_published")
+        declared = declared_attributes(records.batches)[0 if thing == "event" else 1].rename({"type": column})
+        loose = pairs.join(declared, on=key, how="anti")
+        kept = (pl.col("value_type_now") == pl.col("value_type_published")) | (
+            (pl.col("value_type_published") == "float") & (pl.col("value_type") == "integer")
+        ).fill_null(False)
+        return loose.filter(~kept.fill_null(False)).is_empty()
+
+    def _own_types(self, thing: str, records: _Records) -> pl.DataFrame:
+        """Give the attributes that records use, with the types that these alone ask for."""
+        nothing = pl.DataFrame(schema={"type": pl.String, "name": pl.String, "value_type": pl.String})
+        alone = Surroundings(records.known, nothing, nothing)
+        frames = conform(records.events, records.objects, records.batches, self.settings, within=alone).ocel.frames()
+        return dict(frames)[f"ocel.{thing}_type_attributes"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Records:
+    """The records that are computed, all batches of the log, and the other objects that they relate to."""
+
+    events: pl.DataFrame
+    objects: pl.DataFrame
+    batches: pl.DataFrame
+    known: pl.DataFrame
+
+    def since(self, new: pl.Series | None) -> _Records:
+        """Give the records as they were before some batches came."""
+        if new is None:
+            return self
+        earlier = ~pl.col("batch_id").is_in(new.implode())
+        return replace(self, events=self.events.filter(earlier), objects=self.objects.filter(earlier))
+
+
+_NOTHING: Final = {'{"event_types":{},"object_types":{}}'}
+
+
+def _ids(ids: pl.Series) -> pl.Series:
+    return ids.drop_nulls().unique().alias("id")
+
+
+def _united(ids: pl.Series, others: pl.Series) -> pl.Series:
+    return _ids(pl.concat([ids.alias("id"), others.alias("id")]))
+
+
+def _waiting(held: pl.DataFrame, objects: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Give the events and objects of which a relation waits for one of some objects."""
+    waits = held.filter(pl.col("reason") == Reason.UNDECLARED_OBJECT.value, pl.col("record_kind").is_in(["e2o", "o2o"]))
+    named = waits.select(
+        "record_kind",
+        target=pl.col("raw").str.json_path_match("$.object_id"),
+        event=pl.col("raw").str.json_path_match("$.event_id"),
+        source=pl.col("raw").str.json_path_match("$.source_id"),
+    ).filter(pl.col("target").is_in(objects.implode()))
+    return _ids(named["event"]), _ids(named["source"])
+
+
+def _records_of(held: pl.DataFrame, events: pl.DataFrame, objects: pl.DataFrame) -> pl.DataFrame:
+    """Give the quarantined rows of some records."""
+    place = ["batch_id", "position"]
+    of_events = pl.col("record_kind").is_in(_EVENT_KINDS)
+    return pl.concat(
+        [
+            held.filter(of_events).join(events, on=place, how="semi"),
+            held.filter(~of_events).join(objects, on=place, how="semi"),
+        ]
+    )
+
+
+def _accounting(
+    accounted: pl.DataFrame, part: pl.DataFrame, new: pl.DataFrame, quarantine: tuple[pl.DataFrame, pl.DataFrame]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Account for the new batches, and move what is accepted or quarantined now between the sums of earlier ones."""
+    key = ["batch_id", "record_kind"]
+    went, came = (
+        frame.join(new, on="batch_id", how="anti").group_by(key).agg(pl.len().cast(pl.Int64) * sign)
+        for frame, sign in zip(quarantine, (-1, 1), strict=True)
+    )
+    moved = pl.concat([went, came]).group_by(key).agg(pl.col("len").sum()).filter(pl.col("len") != 0)
+    before = accounted.join(moved, on=key, how="semi")
+    after = before.join(moved, on=key).with_columns(
+        accepted=pl.col("accepted") - pl.col("len"), quarantined=pl.col("quarantined") + pl.col("len")
+    )
+    fresh = part.join(new, on="batch_id", how="semi")
+    return before, pl.concat([after.select(fresh.columns), fresh])
