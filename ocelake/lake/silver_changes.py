@@ -132,7 +132,7 @@ class _Increment:
             )["object_id"]
             # The type of an object is in every relation that leads to it.
             related = self.published("ocel.event_objects", pl.col("object_id").is_in(moved.implode()))["event_id"]
-            united = event_ids
+            united = _united(event_ids, related) if len(moved) else event_ids
             if len(united) == len(event_ids):
                 break
             event_ids = united

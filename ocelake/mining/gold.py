@@ -15,12 +15,13 @@ from ocelake.mining.execution_variants import execution_tables
 from ocelake.mining.executions import CONNECTED, find_executions
 from ocelake.mining.ocdfg import activity_nodes, in_seconds, ocdfg
 from ocelake.mining.performance import performance_tables
+from ocelake.mining.times import instants
 from ocelake.mining.traces import Traces, encode
 from ocelake.mining.variants import find_variants, object_summaries, trace_variants
 from ocelake.settings import MiningSettings
 from ocelake.tables import as_table, layer_tables
 
-__all__ = ["mine_log", "tied_share"]
+__all__ = ["log_summary", "mine_log", "tied_share", "variant_table"]
 
 _DEFAULTS: Final = MiningSettings()
 
@@ -79,22 +80,17 @@ def mine_log(
     mined = {
         "gold.ocdfg_nodes": pl.concat([activity_nodes(events), nodes], how="diagonal"),
         "gold.ocdfg_edges": edges,
-        "gold.trace_variants": in_seconds(
-            described.with_columns(
-                (pl.col("objects") / pl.col("objects").sum().over("object_type")).alias("share"),
-                pl.col("duration").alias("duration_sum"),
-                (pl.col("duration").cast(pl.Float64) / pl.col("objects")).alias("duration_mean"),
-            )
-        ).sort("object_type", "objects", "variant_id"),
+        "gold.trace_variants": variant_table(described),
         "gold.object_summaries": object_summaries(traces, variants, described["variant_id"]).with_columns(
             pl.lit(publication_id).alias("publication_id")
         ),
-        "gold.log_summary": _log_summary(
+        "gold.log_summary": log_summary(
             {**{name: len(frame) for name, frame in tables.items()}, **counts},
-            events,
             traces,
             quarantined,
             len(executions[CONNECTED].ids),
+            alone=len(events) - pl.Series(traces.step_event).n_unique(),
+            tied=tied_share(traces),
         ),
         **execution_tables(parts, stored, equality=settings.execution_equality),
         **performance_tables(traces, tables, settings),
@@ -124,9 +120,50 @@ def tied_share(traces: Traces) -> float | None:
     return float(tied.sum() / follow.sum()) if follow.any() else None
 
 
-def _log_summary(
-    rows: Mapping[str, int], events: pl.DataFrame, traces: Traces, quarantined: int, executions: int
+def variant_table(described: pl.DataFrame) -> pl.DataFrame:
+    """Give `gold.trace_variants` from what `ocelake.mining.variants.trace_variants` describes.
+
+    Examples
+    --------
+    >>> one = {"object_type": ["order"], "variant_id": ["a"], "activities": [["pay"]], "objects": [1], "duration": [0]}
+    >>> variant_table(pl.DataFrame(one)).select("share", "duration_mean").rows()
+    [(1.0, 0.0)]
+    """
+    return in_seconds(
+        described.with_columns(
+            (pl.col("objects") / pl.col("objects").sum().over("object_type")).alias("share"),
+            pl.col("duration").alias("duration_sum"),
+            (pl.col("duration").cast(pl.Float64) / pl.col("objects")).alias("duration_mean"),
+        )
+    ).sort("object_type", "objects", "variant_id")
+
+
+def log_summary(
+    rows: Mapping[str, int], traces: Traces, quarantined: int, executions: int, *, alone: int, tied: float | None
 ) -> pl.DataFrame:
+    """Give `gold.log_summary`.
+
+    Parameters
+    ----------
+    rows : mapping of str to int
+        Rows of the log's silver tables.
+    traces : Traces
+        Of the whole log.
+    quarantined, executions : int
+        Rows of `silver.quarantine`, and connected process executions.
+    alone : int
+        Events without objects.
+    tied : float or None
+        See `tied_share`.
+
+    Examples
+    --------
+    >>> from collections import defaultdict
+    >>> from ocelake.tables import TABLES
+    >>> nothing = encode(pl.DataFrame(schema=TABLES["ocel.event_objects"].schema))
+    >>> log_summary(defaultdict(int), nothing, 0, 0, alone=0, tied=None)["first_time"].to_list()
+    [None]
+    """
     counted = (
         "events",
         "objects",
@@ -137,15 +174,16 @@ def _log_summary(
         "event_attributes",
         "object_attributes",
     )
+    times = instants(traces.event_time)
     return pl.DataFrame(
         {
             **{name: [rows[f"ocel.{name}"]] for name in counted},
-            "events_without_objects": len(events) - pl.Series(traces.step_event).n_unique(),
+            "events_without_objects": alone,
             "objects_without_events": int((traces.lengths == 0).sum()),
             "quarantined": quarantined,
             "executions": executions,
-            "first_time": events["time"].min(),
-            "last_time": events["time"].max(),
-            "tied_share": tied_share(traces),
+            "first_time": times.first() if len(times) else None,
+            "last_time": times.last() if len(times) else None,
+            "tied_share": tied,
         }
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ocelake.mining.lifecycle import INSTANCE, Work, edge_work, find_work, work_times
@@ -31,6 +32,7 @@ __all__ = [
     "event_times",
     "performance_tables",
     "type_times",
+    "work_performance",
 ]
 
 _LATEST = np.iinfo(np.int32).max
@@ -187,8 +189,10 @@ def type_times(traces: Traces, predecessors: Predecessors) -> pl.DataFrame:
     )
 
 
-def event_performance(traces: Traces, predecessors: Predecessors) -> pl.DataFrame:
-    """Measure all events, as `gold.event_performance`.
+def event_performance(
+    traces: Traces, predecessors: Predecessors, events: npt.NDArray[np.int64] | None = None
+) -> pl.DataFrame:
+    """Measure all events, or those of some ranks, as `gold.event_performance`.
 
     Examples
     --------
@@ -212,16 +216,17 @@ def event_performance(traces: Traces, predecessors: Predecessors) -> pl.DataFram
     times = event_times(traces, predecessors)
     place = np.full(len(traces.event_ids), -1, dtype=np.int32)
     place[predecessors.event] = np.arange(len(predecessors.event), dtype=np.int32)
-    row = pl.Series(place).replace(-1, None)
+    ranks = slice(None) if events is None else events
+    row = pl.Series(place[ranks]).replace(-1, None)
     lagging = pl.Series(predecessors.lagging_object(predecessors.latest))
     lagging = lagging.set(times["synchronization"] == 0, None)
     lagging_type = pl.Series(traces.object_type).gather(lagging)
     return in_order(
         pl.DataFrame(
             {
-                "event_id": traces.event_ids,
-                "activity": traces.activities.gather(traces.event_activity),
-                "time": instants(traces.event_time),
+                "event_id": traces.event_ids if events is None else traces.event_ids.gather(events),
+                "activity": traces.activities.gather(traces.event_activity[ranks]),
+                "time": instants(traces.event_time[ranks]),
                 **{name: to_seconds(times[name]).gather(row) for name in ("sojourn", "synchronization", "flow")},
                 "lagging_type": traces.object_types.gather(lagging_type).gather(row),
                 "lagging_object": traces.object_ids.gather(lagging).gather(row),
@@ -256,21 +261,42 @@ def activity_performance(traces: Traces, predecessors: Predecessors, work: Work)
     >>> found.filter(measure="sojourn").select("activity", "events", "median").row(0)
     ('pay', 1, 86400.0)
     """
+    overall, by_type = event_times(traces, predecessors), type_times(traces, predecessors)
+    return pl.concat(
+        [
+            _distributions(traces, overall, ("sojourn", "synchronization", "flow")),
+            _distributions(traces, by_type, ("pooling", "lagging", "readiness")),
+            work_performance(traces, work),
+        ]
+    ).sort("activity", "object_type", "measure")
+
+
+def work_performance(traces: Traces, work: Work) -> pl.DataFrame:
+    """Describe the distributions of waiting and working, as `gold.activity_performance`; in no order.
+
+    Examples
+    --------
+    >>> from ocelake.mining.traces import encode
+    >>> from ocelake.tables import TABLES
+    >>> nothing = encode(pl.DataFrame(schema=TABLES["ocel.event_objects"].schema))
+    >>> work = find_work(nothing, pl.DataFrame(schema=TABLES["ocel.event_attributes"].schema))
+    >>> work_performance(nothing, work).height
+    0
+    """
+    return _distributions(traces, work.instances, ("waiting", "working"))
+
+
+def _distributions(traces: Traces, times: pl.DataFrame, measures: tuple[str, ...]) -> pl.DataFrame:
+    """Describe measures of events by activity, and by object type where ``times`` has them by type."""
     types = len(traces.object_types) + 1
-    over_types = pl.lit(types - 1, pl.Int32).alias("object_type")
-    parts = []
-    for times, measures in (
-        (event_times(traces, predecessors).with_columns(over_types), ("sojourn", "synchronization", "flow")),
-        (type_times(traces, predecessors), ("pooling", "lagging", "readiness")),
-        (work.instances.with_columns(over_types), ("waiting", "working")),
-    ):
-        activity = traces.event_activity[times["event"].to_numpy()].astype(np.int64)
-        # One number as the key, as grouping by two takes longer.
-        node = pl.Series("node", activity * types + times["object_type"].to_numpy())
-        for measure in measures:
-            known = times.select(node, pl.col(measure).alias("duration")).drop_nulls("duration")
-            described = known.group_by("node").agg(pl.len().cast(pl.Int64).alias("events"), *edge_durations())
-            parts.append(described.with_columns(measure=pl.lit(measure)))
+    activity = traces.event_activity[times["event"].to_numpy()].astype(np.int64)
+    kind = times["object_type"].to_numpy() if "object_type" in times.columns else types - 1
+    # One number as the key, as grouping by two takes longer.
+    node, parts = pl.Series("node", activity * types + kind), []
+    for measure in measures:
+        known = times.select(node, pl.col(measure).alias("duration")).drop_nulls("duration")
+        described = known.group_by("node").agg(pl.len().cast(pl.Int64).alias("events"), *edge_durations())
+        parts.append(described.with_columns(measure=pl.lit(measure)))
     found = in_seconds(pl.concat(parts))
     activity, kind = np.divmod(found["node"].to_numpy(), types)
     return found.select(
@@ -279,4 +305,4 @@ def activity_performance(traces: Traces, predecessors: Predecessors, work: Work)
         "measure",
         "events",
         *(pl.col(f"duration_{name}").alias(name) for name in ("sum", "mean", "min", "median", "p90", "p95", "max")),
-    ).sort("activity", "object_type", "measure")
+    )

@@ -17,7 +17,7 @@ import polars as pl
 from ocelake.errors import OcelakeError
 from ocelake.mining.traces import Codes, Traces
 
-__all__ = ["LogChange", "Moves", "move_traces"]
+__all__ = ["LogChange", "Moves", "first_moves", "move_traces"]
 
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -81,6 +81,24 @@ class Moves:
     object_type: Positions
     touched_events: Mask
     touched_objects: Mask
+
+
+def first_moves(traces: Traces) -> Moves:
+    """Give the moves from a log without anything in it: everything came.
+
+    Examples
+    --------
+    >>> from ocelake.mining.traces import encode
+    >>> from ocelake.tables import TABLES
+    >>> first_moves(encode(pl.DataFrame(schema=TABLES["ocel.event_objects"].schema))).event.tolist()
+    []
+    """
+    none = np.empty(0, dtype=np.int64)
+    events, objects, steps = (
+        np.full(size, -1, dtype=np.int64)
+        for size in (len(traces.event_ids), len(traces.object_ids), len(traces.step_event))
+    )
+    return Moves(none, none, none, events, objects, steps, none, none, events < 0, objects < 0)
 
 
 def move_traces(before: Traces, sequence: Positions, change: LogChange) -> tuple[Traces, Positions, Moves]:
