@@ -29,6 +29,7 @@ from ocelake.draw.svg import (
     text,
     text_width,
 )
+from ocelake.mining.execution_variants import MOST_EVENTS
 
 __all__ = ["draw_execution_variants"]
 
@@ -102,6 +103,10 @@ def draw_execution_variants(execution_variants: pl.DataFrame, *, most: int = 8) 
     ]
     styles = line_styles(_types(execution_variants))
     y = 72.0
+    if shown.is_empty():
+        none = f"No executions of at most {MOST_EVENTS:,} events: larger ones are not compared."
+        parts.append(text(_MARGIN, y + 22, none, size=12, fill=MUTED))
+        y += 44
     for (kind,), rows in shown.group_by("kind", maintain_order=True):
         y = _section(parts, str(kind), rows, ordered.filter(kind=kind), styles, y)
     return document(_WIDTH, y + _MARGIN, parts, title=title)

@@ -12,6 +12,9 @@ ids. Then, within a bucket, every execution is compared with an example: colours
 execution differ, ties being split where they remain, which proposes a bijection; it is checked sequence by sequence.
 Where it fails, a search over all ways to split ties decides. So the outcome is exact whatever the hash.
 
+Executions of more than 50,000 events are not compared. An object that takes part in most events makes one execution of
+a whole log, of which a variant says nothing, and its hash would have to be made again with every new event.
+
 References
 ----------
 Adams, Schuster, Schmitz, Schuh, van der Aalst: Defining Cases and Variants for Object-Centric Event Data (ICPM 2022).
@@ -35,11 +38,17 @@ from ocelake.mining.traces import Codes, Traces
 from ocelake.tables import as_table
 
 __all__ = [
+    "MOST_EVENTS",
     "Equality",
     "ExecutionVariants",
+    "example_pictures",
     "execution_tables",
     "execution_variants",
     "find_execution_variants",
+    "graph_hashes",
+    "isomorphic_with",
+    "measure_variants",
+    "variant_ids",
 ]
 
 Equality: TypeAlias = Literal["labelled", "adams"]
@@ -47,6 +56,9 @@ Equality: TypeAlias = Literal["labelled", "adams"]
 Positions: TypeAlias = npt.NDArray[np.int64]
 Words: TypeAlias = npt.NDArray[np.uint64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
+
+MOST_EVENTS: Final = 50_000
+"""Events of an execution at most for it to be compared with others."""
 
 _STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 _SPLIT: Final = np.uint64(0xD6E8FEB86659FD93)
@@ -75,7 +87,7 @@ class ExecutionVariants:
     Attributes
     ----------
     of_execution : int32 array, one per execution
-        Code of its variant.
+        Code of its variant; -1 for an execution of more than `MOST_EVENTS` events, which is not compared.
     ids : Series of str
         One per variant: the invariant hash, 16 hex digits, the same in every run and log for the same graph. Where
         graphs that differ share it, all but the first (by their least execution) have a number after it, which then
@@ -124,17 +136,79 @@ def find_execution_variants(
     >>> find_execution_variants(traces, connected_executions(traces)).of_execution.tolist()
     [0, 0, 1]
     """
-    count = len(executions.ids)
-    steps = _steps_of(traces, executions)
-    hashes = np.empty(count, dtype=np.uint64)
-    for part in _parts(np.arange(count), steps):
+    compared = np.diff(executions.event_offsets) <= MOST_EVENTS
+    hashes = graph_hashes(traces, executions, compared, equality=equality)
+    known = np.zeros(len(executions.ids), dtype=bool)
+    example = isomorphic_with(traces, executions, hashes, compared, known, equality=equality)
+    examples, of_compared = np.unique(example[compared], return_inverse=True)
+    of_execution = np.full(len(executions.ids), -1, dtype=np.int32)
+    of_execution[compared] = of_compared
+    ids, _ = variant_ids(hashes[examples])
+    return ExecutionVariants(of_execution, ids, examples)
+
+
+def graph_hashes(traces: Traces, executions: Executions, compared: Mask, *, equality: Equality = "labelled") -> Words:
+    """Give each execution its invariant: equal where graphs are isomorphic, and only seldom where they are not.
+
+    Parameters
+    ----------
+    traces : Traces
+        With all steps of the executions' objects.
+    executions : Executions
+        Of one kind.
+    compared : bool array, one per execution
+        Of which to make it; it is 0 for the others.
+    equality : {"labelled", "adams"}
+        See `find_execution_variants`.
+
+    Returns
+    -------
+    uint64 array, one per execution
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.executions import connected_executions
+    >>> from ocelake.mining.traces import encode
+    >>> steps = [("e1", "o1", "place"), ("e2", "o2", "place"), ("e3", "o3", "pay")]
+    >>> relations = pl.DataFrame(steps, schema=["event_id", "object_id", "activity"], orient="row").with_columns(
+    ...     object_type=pl.lit("order"), time=pl.lit(datetime(2024, 1, 1)), sequence=0
+    ... )
+    >>> traces = encode(relations)
+    >>> one, two, three = graph_hashes(traces, connected_executions(traces), np.ones(3, dtype=bool))
+    >>> bool(one == two), bool(two == three)
+    (True, False)
+    """
+    hashes = np.zeros(len(executions.ids), dtype=np.uint64)
+    for part in _parts(np.flatnonzero(compared), _steps_of(traces, executions)):
         hashes[part] = _hashes(_graphs(traces, executions, part, equality))
-    _, bucket = np.unique(hashes, return_inverse=True)
-    example = _confirmed(traces, executions, equality, bucket.astype(np.int64), steps)
-    examples, of_execution = np.unique(example, return_inverse=True)
-    names = pl.DataFrame({"hash": hashes[examples]}).select("hash", ordinal=pl.int_range(1, pl.len() + 1).over("hash"))
-    ids = [f"{word:016x}" + (f"-{ordinal}" if ordinal > 1 else "") for word, ordinal in names.iter_rows()]
-    return ExecutionVariants(of_execution.astype(np.int32), pl.Series(ids, dtype=pl.String), examples)
+    return hashes
+
+
+def variant_ids(hashes: Words) -> tuple[pl.Series, Positions]:
+    """Name variants after their hashes; where some share one, all but the first have a number after it.
+
+    Returns
+    -------
+    ids : Series of str
+        One per variant.
+    ordinals : int64 array
+        Its number among those with the same hash, from 1.
+
+    Examples
+    --------
+    >>> ids, ordinals = variant_ids(np.array([255, 7, 255], dtype=np.uint64))
+    >>> ids.to_list(), ordinals.tolist()
+    (['00000000000000ff', '0000000000000007', '00000000000000ff-2'], [1, 1, 2])
+    """
+    digits = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(hashes), [None, pa.py_buffer(hashes.astype(">u8"))])
+    ordinal = pl.col("ordinal")
+    frame = (
+        pl.DataFrame({"hash": hashes, "id": pl.Series(digits.cast(pa.large_binary()))})
+        .with_columns(pl.col("id").bin.encode("hex"), ordinal=pl.int_range(1, pl.len() + 1).over("hash"))
+        .with_columns(pl.when(ordinal > 1).then(pl.format("{}-{}", "id", "ordinal")).otherwise("id").alias("id"))
+    )
+    return frame["id"], frame["ordinal"].to_numpy()
 
 
 def _steps_of(traces: Traces, executions: Executions) -> Positions:
@@ -349,26 +423,77 @@ def _hashes(graphs: _Graphs) -> Words:
     return _refined(graphs, graphs.event_label)[1]
 
 
-def _confirmed(
-    traces: Traces, executions: Executions, equality: Equality, bucket: Positions, steps: Positions
+def isomorphic_with(
+    traces: Traces,
+    executions: Executions,
+    hashes: Words,
+    compared: Mask,
+    known: Mask,
+    *,
+    equality: Equality = "labelled",
 ) -> Positions:
-    """Give for each execution the least one of its bucket that it is isomorphic with."""
-    example = np.arange(len(bucket))
-    by_bucket = np.argsort(bucket, kind="stable")
-    left = by_bucket[np.bincount(bucket)[bucket[by_bucket]] > 1] if len(bucket) else by_bucket
+    """Find for each execution an example whose graph is isomorphic with its own.
+
+    Parameters
+    ----------
+    traces : Traces
+        With all steps of the executions' objects.
+    executions : Executions
+        Of one kind.
+    hashes : uint64 array, one per execution
+        Of `graph_hashes`. Only executions with the same hash are compared.
+    compared : bool array, one per execution
+        Which to compare.
+    known : bool array, one per execution
+        Which are known to be of different variants; the others are compared with these first.
+    equality : {"labelled", "adams"}
+        See `find_execution_variants`.
+
+    Returns
+    -------
+    int64 array, one per execution
+        The known one that it is isomorphic with; where there is none, the least such execution.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.executions import connected_executions
+    >>> from ocelake.mining.traces import encode
+    >>> steps = [("e1", "o1", "place"), ("e2", "o2", "pay"), ("e3", "o3", "place"), ("e4", "o4", "pay")]
+    >>> relations = pl.DataFrame(steps, schema=["event_id", "object_id", "activity"], orient="row").with_columns(
+    ...     object_type=pl.lit("order"), time=pl.lit(datetime(2024, 1, 1)), sequence=0
+    ... )
+    >>> traces, every = encode(relations), np.ones(4, dtype=bool)
+    >>> executions = connected_executions(traces)
+    >>> hashes = graph_hashes(traces, executions, every)
+    >>> isomorphic_with(traces, executions, hashes, every, ~every).tolist()
+    [0, 1, 0, 1]
+    >>> isomorphic_with(traces, executions, hashes, every, np.array([False, False, False, True])).tolist()
+    [0, 3, 0, 3]
+    """
+    example = np.arange(len(executions.ids))
+    bucket = np.unique(hashes, return_inverse=True)[1]
+    steps = _steps_of(traces, executions)
+    left = np.lexsort((~known, bucket))
+    left = left[compared[left]]
     while len(left):
-        first = left[np.concatenate(([True], bucket[left[1:]] != bucket[left[:-1]]))]
-        of_bucket = np.empty(int(bucket.max()) + 1, dtype=np.int64)
+        # Of each bucket, the first is the example; it stays as long as others may be like it.
+        waiting = np.bincount(bucket[left[~known[left]]], minlength=len(bucket))
+        begins = np.concatenate(([True], bucket[left[1:]] != bucket[left[:-1]]))
+        first, others = left[begins], left[~begins]
+        of_bucket = np.empty(len(bucket), dtype=np.int64)
         of_bucket[bucket[first]] = first
-        differ: list[Positions] = []
-        for part in _parts(left, steps):
-            compared = np.unique(np.concatenate((part, of_bucket[bucket[part]])))
-            graphs = _graphs(traces, executions, compared, equality)
-            one, other = np.searchsorted(compared, part), np.searchsorted(compared, of_bucket[bucket[part]])
+        others = others[waiting[bucket[others]] > 0]
+        asked = others[~known[others]]
+        differs = known.copy()
+        for part in _parts(asked, steps):
+            those = np.unique(np.concatenate((part, of_bucket[bucket[part]])))
+            graphs = _graphs(traces, executions, those, equality)
+            one, other = np.searchsorted(those, part), np.searchsorted(those, of_bucket[bucket[part]])
             same = _isomorphic(graphs, one, other)
             example[part[same]] = of_bucket[bucket[part[same]]]
-            differ.append(part[~same])
-        left = np.concatenate(differ)
+            differs[part[~same]] = True
+        left = others[differs[others]] if len(asked) else asked
     return example
 
 
@@ -509,13 +634,44 @@ def execution_variants(traces: Traces, executions: Executions, variants: Executi
     >>> found["lanes"][0].to_list()
     [{'object_type': 'order', 'events': [0, 1]}, {'object_type': 'item', 'events': [1]}]
     """
-    summary = summarise_executions(traces, executions).with_columns(variant=variants.of_execution)
-    duration = pl.col("cycle_time")
-    measured = (
-        summary.group_by("variant")
+    summary = summarise_executions(traces, executions)
+    example = summary.select("kind", "events", "objects", pl.col("execution_id").alias("example"))[variants.example]
+    measured = measure_variants(variants.of_execution, summary["cycle_time"]).drop("variant")
+    pictures = example_pictures(traces, executions, variants.example)
+    return (
+        pl.concat([example, measured, pictures], how="horizontal")
+        .with_columns(variant_id=variants.ids, share=pl.col("executions") / pl.col("executions").sum())
+        .sort("kind", "executions", "variant_id")
+    )
+
+
+def measure_variants(of_execution: Codes, cycle_time: pl.Series) -> pl.DataFrame:
+    """Count and measure the executions of each variant.
+
+    Parameters
+    ----------
+    of_execution : int32 array, one per execution
+        Code of its variant; -1 for none.
+    cycle_time : Series of float, one per execution
+        Seconds; null without events.
+
+    Returns
+    -------
+    DataFrame
+        variant (ascending), executions, and duration_mean, duration_min, duration_median, duration_max in seconds.
+
+    Examples
+    --------
+    >>> measure_variants(np.array([0, -1, 0]), pl.Series([1.0, 9.0, 2.0])).select("executions", "duration_mean").rows()
+    [(2, 1.5)]
+    """
+    duration = pl.col("duration")
+    return (
+        pl.DataFrame({"variant": of_execution, "duration": cycle_time})
+        .filter(pl.col("variant") >= 0)
+        .group_by("variant")
         .agg(
             pl.len().cast(pl.Int64).alias("executions"),
-            (pl.len() / max(len(executions.ids), 1)).alias("share"),
             # Sorted, as a sum of floats differs in the last digit by its order.
             duration.sort().mean().alias("duration_mean"),
             duration.min().alias("duration_min"),
@@ -523,13 +679,6 @@ def execution_variants(traces: Traces, executions: Executions, variants: Executi
             duration.max().alias("duration_max"),
         )
         .sort("variant")
-        .drop("variant")
-    )
-    example = summary.select("kind", "events", "objects", pl.col("execution_id").alias("example"))[variants.example]
-    return (
-        pl.concat([example, measured, _pictures(traces, executions, variants.example)], how="horizontal")
-        .with_columns(variant_id=variants.ids)
-        .sort("kind", "executions", "variant_id")
     )
 
 
@@ -571,7 +720,7 @@ def execution_tables(
     parts = {name: [as_table(name)] for name in _TABLES}
     for executions in sorted(found, key=lambda executions: executions.kind):
         variants = find_execution_variants(traces, executions, equality=equality)
-        ids = variants.ids.gather(variants.of_execution)
+        ids = variants.ids.gather(pl.Series(variants.of_execution).replace(-1, None))
         events, objects = execution_members(traces, executions)
         made = (
             execution_variants(traces, executions, variants),
@@ -584,8 +733,26 @@ def execution_tables(
     return {name: pl.concat(frames) for name, frames in parts.items()}
 
 
-def _pictures(traces: Traces, executions: Executions, members: Positions) -> pl.DataFrame:
-    """Give activities (of the first events) and lanes (of the first objects among these) of executions."""
+def example_pictures(traces: Traces, executions: Executions, members: Positions) -> pl.DataFrame:
+    """Give what it takes to draw some executions.
+
+    Returns
+    -------
+    DataFrame
+        One row per member: activities (of its first events), and lanes (of its first objects among these events).
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.executions import connected_executions
+    >>> from ocelake.mining.traces import encode
+    >>> relations = pl.DataFrame({"event_id": ["e1", "e2"], "object_id": ["o", "o"]}).with_columns(
+    ...     activity=pl.lit("pay"), object_type=pl.lit("order"), time=pl.lit(datetime(2024, 1, 1)), sequence=0
+    ... )
+    >>> traces = encode(relations)
+    >>> example_pictures(traces, connected_executions(traces), np.array([0])).row(0)
+    (['pay', 'pay'], [{'object_type': 'order', 'events': [0, 1]}])
+    """
     sizes = np.minimum(np.diff(executions.event_offsets)[members], _SHOWN_EVENTS)
     events = executions.events[ragged(executions.event_offsets[members], sizes)]
     owner = np.repeat(np.arange(len(members)), sizes)

@@ -33,9 +33,11 @@ __all__ = [
     "connected_executions",
     "execution_members",
     "find_executions",
+    "isolated_prefix",
     "leading_executions",
     "ragged",
     "summarise_executions",
+    "summary_rows",
 ]
 
 CONNECTED: Final = "connected"
@@ -162,11 +164,22 @@ def _names(traces: Traces, of_event: Codes, of_object: Codes, count: int) -> pl.
     names = traces.object_ids.gather(pl.Series(least).replace(-1, None))
     alone = np.flatnonzero(least[of_event] < 0)
     if len(alone):
-        prefix = "event:"
-        while traces.object_ids.str.starts_with(prefix).any():
-            prefix += "event:"
-        names = names.scatter(of_event[alone], prefix + traces.event_ids.gather(alone))
+        names = names.scatter(of_event[alone], isolated_prefix(traces.object_ids) + traces.event_ids.gather(alone))
     return names
+
+
+def isolated_prefix(object_ids: pl.Series) -> str:
+    """Give what the execution of an event without objects is named with, before the event's id.
+
+    Examples
+    --------
+    >>> isolated_prefix(pl.Series(["o1"])), isolated_prefix(pl.Series(["event:1"]))
+    ('event:', 'event:event:')
+    """
+    prefix = "event:"
+    while object_ids.str.starts_with(prefix).any():
+        prefix += "event:"
+    return prefix
 
 
 def _grouped(group: Codes | Positions, count: int) -> tuple[Positions, Codes]:
@@ -386,12 +399,43 @@ def summarise_executions(traces: Traces, executions: Executions) -> pl.DataFrame
     # The events of an execution are ranked by time.
     first[occupied] = traces.event_time[executions.events[starts[occupied]]]
     last[occupied] = traces.event_time[executions.events[ends[occupied] - 1]]
+    sizes = ends - starts, np.diff(executions.object_offsets)
+    return summary_rows(executions.kind, executions.ids, *sizes, first, last)
+
+
+def summary_rows(
+    kind: str, ids: pl.Series, events: Positions, objects: Positions, first: Positions, last: Positions
+) -> pl.DataFrame:
+    """Describe executions by their sizes and the times of their first and last events.
+
+    Parameters
+    ----------
+    kind : str
+        ``connected``, or ``leading:`` and the type.
+    ids : Series of str
+        One per execution.
+    events, objects : int64 array, one per execution
+        How many it has.
+    first, last : int64 array, one per execution
+        Microseconds since 1970 in UTC; they do not count without events.
+
+    Returns
+    -------
+    DataFrame
+        As `summarise_executions`.
+
+    Examples
+    --------
+    >>> one, five = np.array([1]), np.array([5_000_000])
+    >>> summary_rows("connected", pl.Series(["o"]), one, one, 0 * five, five)["cycle_time"].to_list()
+    [5.0]
+    """
     frame = pl.DataFrame(
         {
-            "kind": pl.repeat(executions.kind, len(starts), eager=True, dtype=pl.String),
-            "execution_id": executions.ids,
-            "events": ends - starts,
-            "objects": np.diff(executions.object_offsets),
+            "kind": pl.repeat(kind, len(ids), eager=True, dtype=pl.String),
+            "execution_id": ids,
+            "events": events,
+            "objects": objects,
             "first_time": pl.Series(first).cast(pl.Datetime("us", "UTC")),
             "last_time": pl.Series(last).cast(pl.Datetime("us", "UTC")),
             "cycle_time": (last - first) / 1_000_000,

@@ -73,6 +73,29 @@ class Traces:
         """Steps per object; 0 is an empty trace."""
         return np.diff(self.offsets)
 
+    def chosen_types(self, names: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Say of each object type whether it is one of some.
+
+        Raises
+        ------
+        OcelakeError
+            Where there are no objects of a type.
+
+        Examples
+        --------
+        >>> from datetime import datetime
+        >>> rows = {"event_id": ["e", "e"], "object_id": ["o", "i"], "activity": ["pay"] * 2, "sequence": [0, 0]}
+        >>> frame = pl.DataFrame({**rows, "object_type": ["order", "item"], "time": [datetime(2024, 1, 1)] * 2})
+        >>> encode(frame).chosen_types(["item"]).tolist()
+        [True, False]
+        """
+        if unknown := sorted(set(names).difference(self.object_types)):
+            raise OcelakeError(
+                f"There are no objects of the type {unknown[0]!r}.",
+                fix=f"The types with objects are {', '.join(self.object_types)}.",
+            )
+        return self.object_types.is_in(list(names)).to_numpy()
+
     def of_types(self, names: Collection[str]) -> Traces:
         """Give the objects of some types, and the events that they take part in.
 
@@ -89,12 +112,7 @@ class Traces:
         >>> encode(frame).of_types(["item"]).object_ids.to_list()
         ['i']
         """
-        if unknown := sorted(set(names).difference(self.object_types)):
-            raise OcelakeError(
-                f"There are no objects of the type {unknown[0]!r}.",
-                fix=f"The types with objects are {', '.join(self.object_types)}.",
-            )
-        chosen = self.object_types.is_in(list(names)).to_numpy()
+        chosen = self.chosen_types(names)
         objects = chosen[self.object_type]
         steps = objects[self.step_object]
         events = np.zeros(len(self.event_ids), dtype=bool)

@@ -132,13 +132,14 @@ SPECS: Final = (
         "gold",
         "execution_variants",
         "gold",
-        "Process executions of a kind that are the same up to the identity of events and objects.",
+        "Process executions of a kind that are the same up to the identity of events and objects; without those of "
+        "more than 50,000 events.",
         (
             LOG,
             _KIND,
             text("variant_id", "Invariant hash of the labelled graph; numbered where graphs share it.", required=True),
             count("executions", "Executions of this variant.", required=True),
-            number("share", "Of the kind's executions.", required=True),
+            number("share", "Of the kind's executions that are in any variant.", required=True),
             count("events", "Events of the example.", required=True),
             count("objects", "Objects of the example.", required=True),
             text("example", "The least execution_id of this variant.", required=True),
@@ -171,7 +172,10 @@ SPECS: Final = (
                 "The least object id in it, `event:` and the event id where it has none; the leading object's id.",
                 required=True,
             ),
-            text("variant_id", "Its variant (`gold.execution_variants`); null where not computed."),
+            text(
+                "variant_id",
+                "Its variant (`gold.execution_variants`); null where that is not compared: beyond 50,000 events.",
+            ),
             count("events", "Events in it.", required=True),
             count("objects", "Objects in it.", required=True),
             instant("first_time", "Its first event; null without events."),

@@ -232,3 +232,19 @@ def test_of_a_long_example_the_beginning_is_kept() -> None:
     assert (row["events"], row["objects"]) == (501, 250)
     assert Counter(row["activities"]) == {"a": 250, "b": 150}
     assert [lane["events"] for lane in row["lanes"]] == [[n, 250 + n] for n in range(100)]
+
+
+def test_an_execution_of_too_many_events_is_not_compared() -> None:
+    log = merged(*(from_traces({"o": ("order", ["a", "b", "c"][:size])}) for size in (3, 2, 3, 2, 1)))
+    traces = traces_of(log)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execution_variants, "MOST_EVENTS", 2)
+        assert codes(log) == [-1, 0, -1, 0, 1]
+        tables = execution_tables(traces, [find_executions(traces, "connected")])
+    rare, often = tables["gold.execution_variants"].rows(named=True)
+    assert [(row["executions"], row["share"], row["example"]) for row in (rare, often)] == [
+        (1, 1 / 3, "4o"),
+        (2, 2 / 3, "1o"),
+    ]
+    ids = [None, often["variant_id"], None, often["variant_id"], rare["variant_id"]]
+    assert tables["ocel.process_executions"]["variant_id"].to_list() == ids
