@@ -39,12 +39,16 @@ def moves_between(before: Traces, after: Traces) -> Moves:
         ):
             touched[ends[ends >= 0]] = True
     return Moves(
-        event.astype(np.int32),
-        thing.astype(np.int32),
+        event,
+        thing,
         step,
-        event_before.astype(np.int32),
-        thing_before.astype(np.int32),
+        event_before,
+        thing_before,
         step_before,
+        *(
+            matched(pl.DataFrame({"name": old}), pl.DataFrame({"name": new}))[0]
+            for old, new in ((before.activities, after.activities), (before.object_types, after.object_types))
+        ),
         touched_events,
         touched_objects,
     )

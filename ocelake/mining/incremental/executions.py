@@ -39,7 +39,7 @@ from ocelake.mining.executions import (
     ragged,
     summary_rows,
 )
-from ocelake.mining.incremental.moves import Moves
+from ocelake.mining.incremental.moves import Moves, first_moves
 from ocelake.mining.traces import Codes, Traces, encode
 from ocelake.settings import MiningSettings
 from ocelake.tables import TABLES, as_table, frame_schema
@@ -184,8 +184,7 @@ def execution_state(traces: Traces, settings: MiningSettings) -> ExecutionState:
     """
     # A log grows out of nothing in one batch.
     none, no_places = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
-    events, things, steps = (np.full(size, -1) for size in _sizes(traces))
-    moves = Moves(none, none, no_places, events, things, steps, events < 0, things < 0)
+    moves = first_moves(traces)
     no_ids = pl.Series([], dtype=pl.String)
     nothing = ConnectedExecutions(no_ids, none, none, no_places, no_places, no_places, no_places, "")
     empty = encode(as_table("ocel.event_objects"))
@@ -244,6 +243,7 @@ def advance_executions(
     >>> moves = Moves(
     ...     event=np.array([0, 1]), object=np.array([0, 1]), step=np.array([0, 2]),
     ...     event_before=np.array([0, 1, -1]), object_before=np.array([0, 1]), step_before=np.array([0, -1, 1, -1]),
+    ...     activity=np.array([0]), object_type=np.array([0]),
     ...     touched_events=np.array([False, False, True]), touched_objects=np.array([True, True]),
     ... )
     >>> settings = MiningSettings()
@@ -322,10 +322,10 @@ class _Change:
         New codes of events and objects that came; one that was corrected came.
     """
 
-    event: Codes
-    object: Codes
-    event_before: Codes
-    object_before: Codes
+    event: Positions
+    object: Positions
+    event_before: Positions
+    object_before: Positions
     members: Mask
     alone: bool
     left_event: Codes
@@ -370,12 +370,12 @@ def _compare(
     )
 
 
-def _keys(events: Codes, objects: Codes) -> Positions:
+def _keys(events: Codes | Positions, objects: Codes | Positions) -> Positions:
     keys: Positions = (objects.astype(np.int64) << 32) | events
     return keys
 
 
-def _by_id(to: Codes, back: Codes, before: pl.Series, after: pl.Series) -> tuple[Codes, Codes]:
+def _by_id(to: Positions, back: Positions, before: pl.Series, after: pl.Series) -> tuple[Positions, Positions]:
     """Give where ids are and were: of those that went and came as something else as well."""
     went, came = np.flatnonzero(to < 0), np.flatnonzero(back < 0)
     if not len(went) or not len(came):
@@ -693,7 +693,7 @@ def _object_rows(
 
 
 def _moved(
-    old: Codes, new: Codes, to: Codes, back: Codes, loose: Positions, passage: _Passage
+    old: Codes, new: Codes, to: Positions, back: Positions, loose: Positions, passage: _Passage
 ) -> tuple[Positions, Positions]:
     """Give the old members that are not in an execution of the same name any more, and the new ones that were not."""
     elsewhere = (passage.grown < 0) | (passage.grown != passage.named)

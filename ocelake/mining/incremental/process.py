@@ -165,7 +165,7 @@ def follow_process(state: ProcessState, after: Traces, moves: Moves) -> tuple[Pr
     lost, gained = _neighbours(before, moves.step), _neighbours(after, moves.step_before)
     went, came = np.flatnonzero(moves.step < 0), np.flatnonzero(moves.step_before < 0)
     predecessors = find_predecessors(after)
-    object_activities, reached, nodes = _nodes(state, after, moves, went, came)
+    object_activities, (events, starts, ends), nodes = _nodes(state, after, moves, went, came)
     object_edges, couples, edges = _edges(state, after, moves, lost, gained)
     old, new = _measured(state, after, moves, lost, gained)
     measures = _measures(state, after, predecessors, old, new)
@@ -178,7 +178,9 @@ def follow_process(state: ProcessState, after: Traces, moves: Moves) -> tuple[Pr
         predecessors,
         object_activities,
         object_edges,
-        *reached,
+        events,
+        starts,
+        ends,
         couples,
         nodes,
         edges,
