@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import polars as pl
 from dagster import Config, RetryRequested
 from pydantic import BaseModel, Field
 
 from ocelake.errors import StalePublication
 from ocelake.lake import Lake, PublicationRecord
-from ocelake.lake.build import publish
+from ocelake.lake.build import Content, publish
 from ocelake.tables import Layer
 
 __all__ = ["Rebuild", "publish_or_retry"]
@@ -26,7 +25,7 @@ def publish_or_retry(
     lake: Lake,
     sources: Mapping[Layer, PublicationRecord],
     layer: Layer,
-    tables: Mapping[str, pl.DataFrame],
+    tables: Mapping[str, Content],
     *,
     base: int,
     settings: BaseModel,

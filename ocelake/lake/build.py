@@ -40,6 +40,7 @@ __all__ = [
     "Verification",
     "build_log",
     "latest_or_fail",
+    "named_attributes",
     "newest_number",
     "publish",
     "published_silver",
@@ -168,7 +169,7 @@ def _silver(lake: Lake, sources: Sources, settings: LogSettings, number: int) ->
 
 def _gold(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -> Tables:
     silver = sources["silver"]
-    attributes = _named_attributes(lake, silver, "ocel.event_attributes", attribute_names(settings))
+    attributes = named_attributes(lake, silver, "ocel.event_attributes", attribute_names(settings))
     return mine_log(
         {**_read(lake, silver, _GOLD_INPUT), "ocel.event_attributes": attributes},
         settings=settings,
@@ -182,7 +183,7 @@ def _gold(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -
 def _analysis(lake: Lake, sources: Sources, settings: MiningSettings, number: int) -> Tables:
     silver = sources["silver"]
     names = (*resource_attributes(settings), *attribute_names(settings))
-    attributes = _named_attributes(lake, silver, "ocel.event_attributes", names)
+    attributes = named_attributes(lake, silver, "ocel.event_attributes", names)
     tables = {**_read(lake, silver, _ANALYSIS_INPUT), "ocel.event_attributes": attributes}
     return analyse_log(lake.traces(silver.log_id, silver.publication_id), tables, settings=settings)
 
@@ -205,7 +206,7 @@ def _policy(lake: Lake, sources: Sources, settings: Policy, number: int) -> Tabl
     tables = {
         **_read(lake, silver, _POLICY_INPUT),
         **_read(lake, gold, {"ocel.execution_events": None}),
-        **{table: _named_attributes(lake, silver, table, asked) for table, asked in names.items()},
+        **{table: named_attributes(lake, silver, table, asked) for table, asked in names.items()},
     }
     traces = lake.traces(silver.log_id, silver.publication_id)
     return judge_log(traces, tables, rules=settings.rules, costs=settings.costs, mining=settings.mining)
@@ -226,7 +227,7 @@ def _read(lake: Lake, source: PublicationRecord, columns: Mapping[str, list[str]
     return {name: lake.read(name, source.log_id, as_of=moment, columns=wanted) for name, wanted in columns.items()}
 
 
-def _named_attributes(lake: Lake, silver: PublicationRecord, table: str, names: Sequence[str]) -> pl.DataFrame:
+def named_attributes(lake: Lake, silver: PublicationRecord, table: str, names: Sequence[str]) -> pl.DataFrame:
     """Read the values of a few attributes, pruned where the file is read."""
     rows = lake.scan(table, silver.log_id, as_of=silver.publication_id)
     return rows.filter(pl.col("name").is_in(list(names))).collect()

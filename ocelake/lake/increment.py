@@ -1,22 +1,26 @@
 """Bringing a log's silver and gold up to its newest records, by what these change where that is possible.
 
-The outcome is the same as that of a whole computation (`ocelake.lake.build`); the way is shorter. The stream takes it
-every few seconds, the Dagster assets at each run.
+The outcome is that of a whole computation (`ocelake.lake.build`); the way is shorter. A stream takes it every few
+seconds: it keeps what gold is followed from (`ocelake.mining.incremental`) in memory, and reads what changed in silver.
+A process that has nothing in memory, such as a Dagster run, computes gold as a whole.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ocelake.errors import LakeError, StalePublication
-from ocelake.lake.audits import audit_silver, blocking
+import numpy as np
+import polars as pl
+
+from ocelake.errors import LakeError, NotFound, StalePublication
+from ocelake.lake.audits import audit_gold, audit_silver, blocking
 from ocelake.lake.build import (
     STEPS,
     Content,
-    latest_or_fail,
+    named_attributes,
     newest_number,
     publish,
     silver_frames,
@@ -25,6 +29,9 @@ from ocelake.lake.build import (
     unchanged,
 )
 from ocelake.lake.silver_changes import silver_changes
+from ocelake.mining.incremental import LogChange
+from ocelake.mining.incremental.gold import GoldState, follow_gold, gold_state
+from ocelake.mining.performance import attribute_names
 from ocelake.ocel.model import Ocel
 
 if TYPE_CHECKING:
@@ -32,12 +39,15 @@ if TYPE_CHECKING:
     from ocelake.lake.lake import Lake
     from ocelake.lake.records import PublicationRecord
     from ocelake.ocel.audit import Finding
-    from ocelake.settings import LogSettings
+    from ocelake.settings import LogSettings, MiningSettings
     from ocelake.tables import Layer
 
-__all__ = ["Computed", "advance", "compute_silver"]
+__all__ = ["Computed", "Followed", "advance", "compute_silver", "known_types"]
 
 _ATTEMPTS: Final = 5
+_EVENT: Final = ["event_id", "activity", "time", "sequence"]
+_OBJECT: Final = ["object_type", "object_id"]
+_RELATION: Final = ["event_id", "object_id"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +62,23 @@ class Computed:
         What the layer's checks found; of changes, in the rows that were computed.
     incremental : bool
         Whether only changes were computed.
+    followed : Followed, optional
+        What gold is followed from once this is published.
     """
 
     tables: Mapping[str, Content]
     findings: list[Finding]
     incremental: bool
+    followed: Followed | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """What is kept in memory of a log to follow it: the state of gold at a silver publication."""
+
+    silver: PublicationRecord
+    settings: MiningSettings
+    state: GoldState
 
 
 def compute_silver(lake: Lake, read: Sources, settings: LogSettings, *, whole: bool = False) -> Computed:
@@ -72,11 +94,8 @@ def compute_silver(lake: Lake, read: Sources, settings: LogSettings, *, whole: b
         Whether to compute it as a whole although changes would do.
     """
     bronze = read["bronze"]
-    silver = lake.latest(bronze.log_id, "silver")
-    previous = None
+    silver, previous = lake.latest(bronze.log_id, "silver"), known_types(lake, bronze.log_id)
     if silver is not None:
-        names = ("event_types", "object_types")
-        previous = Ocel(**{name: lake.read(f"ocel.{name}", bronze.log_id) for name in names})
         changes = None if whole else silver_changes(lake, silver, bronze, settings)
         if changes is not None:
             return Computed(changes.tables, audit_silver(changes.part, settings, previous), incremental=True)
@@ -84,10 +103,24 @@ def compute_silver(lake: Lake, read: Sources, settings: LogSettings, *, whole: b
     return Computed(silver_tables(conformed), audit_silver(conformed, settings, previous), incremental=False)
 
 
+def known_types(lake: Lake, log_id: str) -> Ocel | None:
+    """Give the types of a log as published now, to tell new ones by; None before the first time."""
+    if lake.latest(log_id, "silver") is None:
+        return None
+    return Ocel(**{name: lake.read(f"ocel.{name}", log_id) for name in ("event_types", "object_types")})
+
+
 def advance(lake: Lake, log_id: str) -> dict[Layer, PublicationRecord]:
     """Bring silver and gold of a log up to its newest bronze publication.
 
     Where another process publishes a layer meanwhile, the layer is computed again from what it published.
+
+    Parameters
+    ----------
+    lake : Lake
+        Kept between calls: it remembers what gold is followed from, so that the first call for a log takes longer.
+    log_id : str
+        A log that has bronze records.
 
     Returns
     -------
@@ -103,23 +136,124 @@ def advance(lake: Lake, log_id: str) -> dict[Layer, PublicationRecord]:
 
 
 def _advanced(lake: Lake, log_id: str, layer: Layer) -> PublicationRecord:
-    for attempt in range(_ATTEMPTS):
+    attempt = 0
+    while True:
         base = newest_number(lake, log_id, layer)
         read, settings = sources(lake, log_id, layer), STEPS[layer].settings(lake, log_id)
         kept = unchanged(lake, read, layer, settings)
         if kept is not None:
             return kept
         try:
-            computed = _computed(lake, read, layer, settings, base)
+            computed = _COMPUTE[layer](lake, read, settings)
             if failed := blocking(computed.findings):
                 raise LakeError(
                     f"The layer {layer} was not published: {'; '.join(finding.message for finding in failed)}.",
                     where=log_id,
                     fix=f"Correct the log or its settings (logs/{log_id}.yaml).",
                 )
-            return publish(lake, read, layer, computed.tables, settings=settings, base=base)
+            record = publish(lake, read, layer, computed.tables, settings=settings, base=base)
         except StalePublication:
-            if attempt + 1 == _ATTEMPTS:
+            attempt += 1
+            if attempt == _ATTEMPTS:
                 raise
             time.sleep(0.1 * attempt)
-    return latest_or_fail(lake, log_id, layer)
+        else:
+            if computed.followed is not None:
+                lake.followed[log_id] = computed.followed
+            return record
+
+
+def _compute_gold(lake: Lake, read: Sources, settings: MiningSettings) -> Computed:
+    """Compute gold by what silver's changes change in it, else as a whole."""
+    silver = read["silver"]
+    gold = lake.latest(silver.log_id, "gold")
+    if gold is not None and gold.settings == settings.model_dump(mode="json"):
+        followed = _followed(lake, gold, settings)
+        found = _next(lake, followed, silver) if followed else None
+        if found is not None:
+            after, tables = found
+            rows = {name: content[1] if isinstance(content, tuple) else content for name, content in tables.items()}
+            traces = after.state.process.traces
+            objects = pl.DataFrame(
+                {"object_type": traces.object_types, "summaries": np.bincount(traces.object_type)},
+                schema_overrides={"summaries": pl.Int64},
+            )
+            findings = audit_gold(rows, objects)
+            return Computed(tables, findings, incremental=True, followed=after)
+    whole = STEPS["gold"].compute(lake, read, settings, newest_number(lake, silver.log_id, "gold") + 1)
+    return Computed(whole, audit_gold(whole), incremental=False)
+
+
+_COMPUTE: Final[Mapping[Layer, Callable[..., Computed]]] = {"silver": compute_silver, "gold": _compute_gold}
+
+
+def _followed(lake: Lake, gold: PublicationRecord, settings: MiningSettings) -> Followed | None:
+    """Give what gold is followed from, at the silver publication that it was computed from; None if not known."""
+    name = gold.reads["silver"]
+    known = lake.followed.get(gold.log_id)
+    silver = lake.moment(name).pinned[gold.log_id, "silver"]
+    if known is not None and known.settings == settings and known.silver.number <= silver.number:
+        if known.silver.publication_id == name:
+            return known
+        # Another process went on with this log; what it made of it is published already.
+        found = _next(lake, known, silver)
+        if found is not None:
+            lake.followed[gold.log_id] = found[0]
+            return found[0]
+    lake.followed.pop(gold.log_id, None)
+    try:
+        traces = lake.traces(gold.log_id, name)
+        events = lake.read("ocel.events", gold.log_id, as_of=name, columns=_EVENT)
+    except NotFound:  # it has expired: nothing to follow from
+        return None
+    sequence = events.sort("time", "sequence", "event_id")["sequence"].to_numpy()
+    state = gold_state(traces, sequence, settings)
+    if state is None:
+        return None
+    lake.followed[gold.log_id] = Followed(silver, settings, state)
+    return lake.followed[gold.log_id]
+
+
+def _next(lake: Lake, followed: Followed, silver: PublicationRecord) -> tuple[Followed, Mapping[str, Content]] | None:
+    """Follow a log to a silver publication; None where that cannot be done."""
+    try:
+        change = _log_change(lake, followed.silver, silver)
+    except NotFound:
+        return None
+    names = attribute_names(followed.settings)
+    found = follow_gold(
+        followed.state,
+        change,
+        followed.settings,
+        attributes=named_attributes(lake, silver, "ocel.event_attributes", names),
+        rows=silver.rows,
+        quarantined=silver.rows["silver.quarantine"],
+        publication_id=silver.publication_id,
+    )
+    if found is None:
+        return None
+    state, tables = found
+    return Followed(silver, followed.settings, state), tables
+
+
+def _log_change(lake: Lake, before: PublicationRecord, after: PublicationRecord) -> LogChange:
+    """Read what went from a log and what came to it between two silver publications."""
+    log_id, since, until = after.log_id, lake.moment(before.publication_id), lake.moment(after.publication_id)
+    things = []
+    for table, columns in (("ocel.events", _EVENT), ("ocel.objects", _OBJECT)):
+        went, came = (frame.select(columns) for frame in lake.changes(table, log_id, since=since, until=until))
+        things += [went.join(came, on=columns, how="anti"), came.join(went, on=columns, how="anti")]
+    events_went, events_came, objects_went, objects_came = things
+    went, came = (
+        frame.select(_RELATION).unique()
+        for frame in lake.changes("ocel.event_objects", log_id, since=since, until=until)
+    )
+    if len(went):
+        # A relation has gone with its event, its object, or where no qualifier of it is left.
+        rows = lake.scan("ocel.event_objects", log_id, as_of=until, columns=_RELATION)
+        there = rows.filter(pl.col("event_id").is_in(went["event_id"].unique().implode())).collect()
+        moved = pl.concat(
+            [went.join(events_went, on="event_id", how="semi"), went.join(objects_went, on="object_id", how="semi")]
+        )
+        went = pl.concat([moved, went.join(there, on=_RELATION, how="anti")]).unique()
+    return LogChange(events_went, events_came, objects_went, objects_came, went, came)

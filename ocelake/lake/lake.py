@@ -32,6 +32,7 @@ from ocelake.settings import LakeSettings, check_log_id
 from ocelake.tables import TABLES, TIMESTAMP, Layer, TableSpec
 
 if TYPE_CHECKING:
+    from ocelake.lake.increment import Followed
     from ocelake.lake.sql import SqlSession
     from ocelake.mining.traces import Traces
 
@@ -77,10 +78,13 @@ class Lake:
     ----------
     settings : LakeSettings
         As given.
+    followed : dict of str to Followed
+        By log, what its gold is followed from (`ocelake.lake.increment`); it can be dropped at any time.
     """
 
     def __init__(self, settings: LakeSettings) -> None:
-        self.settings = settings
+        self.settings: LakeSettings = settings
+        self.followed: dict[str, Followed] = {}
 
     @cached_property
     def store(self) -> PublicationStore:

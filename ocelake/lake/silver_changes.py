@@ -144,7 +144,9 @@ class _Increment:
         ours = _records_of(held, events, objects)
         quarantine = difference(ours, part.quarantine)
         known = surroundings.objects.with_columns(inferred=True, batch_id=pl.lit(""), position=pl.lit(0, pl.Int64))
-        ocel = replace(part.ocel, objects=pl.concat([part.ocel.objects, known.select(part.ocel.objects.columns)]))
+        kinds = pl.concat([part.ocel.object_types, known.select("object_type")]).unique()
+        named = pl.concat([part.ocel.objects, known.select(part.ocel.objects.columns)])
+        ocel = replace(part.ocel, objects=named, object_types=kinds)
         told = part.ocel.log_metadata.join(new, on="batch_id", how="semi")
         found = {
             **tables,
