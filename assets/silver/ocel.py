@@ -1,6 +1,6 @@
 """Bronze records to the OCEL 2.0 tables: typed, validated, de-duplicated; the rest in quarantine with its reason."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -11,7 +11,7 @@ from assets.publishing import Rebuild, publish_or_retry
 from assets.specs import check_results, check_specs, layer_specs, materializations
 from ocelake.lake import Lake
 from ocelake.lake.audits import SILVER_CHECKS, audit_silver, blocking
-from ocelake.lake.build import newest_number, published_silver, sources, unchanged
+from ocelake.lake.build import Content, newest_number, published_silver, sources, unchanged
 from ocelake.lake.increment import compute_silver, known_types
 from resources import LakeResource
 
@@ -34,8 +34,9 @@ def silver(
     bronze = read["bronze"]
     base = newest_number(store, log_id, "silver")
     kept = None if config.rebuild else unchanged(store, read, "silver", settings)
+    tables: Mapping[str, Content] = {}
     if kept:
-        tables, findings = {}, audit_silver(published_silver(store, kept), settings, known_types(store, log_id))
+        findings = audit_silver(published_silver(store, kept), settings, known_types(store, log_id))
     else:
         computed = compute_silver(store, read, settings, whole=config.rebuild)
         tables, findings = computed.tables, computed.findings
