@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocelake.errors import NotFound, OcelakeError, StalePublication
-from ocelake.lake.build import STEPS, newest_number, publish, sources, unchanged
+from ocelake.lake.increment import advance
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
@@ -87,17 +87,3 @@ class Advancer:
             if found != self._known:
                 self._known = found
                 self._told(found, perf_counter() - began)
-
-
-def advance(lake: Lake, log_id: str) -> dict[Layer, PublicationRecord]:
-    """Bring silver and gold of a log up to its newest bronze publication."""
-    made: dict[Layer, PublicationRecord] = {}
-    layers: tuple[Layer, ...] = ("silver", "gold")
-    for layer in layers:
-        step, base = STEPS[layer], newest_number(lake, log_id, layer)
-        read, settings = sources(lake, log_id, layer), STEPS[layer].settings(lake, log_id)
-        kept = unchanged(lake, read, layer, settings)
-        made[layer] = kept or publish(
-            lake, read, layer, step.compute(lake, read, settings, base + 1), settings=settings, base=base
-        )
-    return made
