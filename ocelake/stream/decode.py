@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 import duckdb
 import numpy as np
 import polars as pl
+from confluent_kafka.schema_registry import Schema
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from ocelake.errors import SettingError
@@ -20,8 +22,11 @@ from ocelake.ocel.json_columns import MESSAGE, connect, read_columns
 from ocelake.ocel.json_records import Row, message
 from ocelake.ocel.json_scan import Elements
 from ocelake.ocel.records import EVENT_RECORD, MESSAGE_RECORD, OBJECT_RECORD, Records
+from ocelake.stream import avro, protobuf
+from ocelake.stream.registry import Registry, schema_number
+from ocelake.stream.settings import KafkaSettings
 
-__all__ = ["TOMBSTONE", "Decoder", "JsonDecoder", "as_records", "decoder", "raw_text", "undecodable"]
+__all__ = ["TOMBSTONE", "Decoder", "JsonDecoder", "RegistryDecoder", "as_records", "decoder", "raw_text", "undecodable"]
 
 Decoder: TypeAlias = Callable[[Sequence[int], Sequence[bytes | None]], Records]
 """Positions and messages to records with these positions, in their order; a message that has no value is None."""
@@ -34,26 +39,35 @@ _MANY: Final = 1 << 25
 
 _BASE64: Final = "base64:"
 _Ints: TypeAlias = NDArray[np.int64]
+_Read: TypeAlias = Callable[[bytes], Row]
+
+_READERS: Final[dict[str, Callable[[Schema], _Read | None]]] = {"avro": avro.reader, "protobuf": protobuf.reader}
+_UNREADABLE: Final = (ValueError, TypeError, EOFError, OverflowError, IndexError, KeyError, DecodeError)
+"""What reading content may raise that is not of its schema."""
 
 _DEFAULTS: Final = {"attributes": [], "relationships": [], "declared": True}
 
 
-def decoder(form: str) -> Decoder:
+def decoder(form: str, registry: Registry | None = None) -> Decoder:
     """Give the decoder of a message format, for one thread at a time.
 
     Parameters
     ----------
-    form : {"json"}
+    form : {"json", "avro", "protobuf"}
         What the messages are written in.
+    registry : Registry, optional
+        Where the schemas of Avro and Protobuf are; by default the one that the environment names.
 
     Raises
     ------
     SettingError
-        Where there is no such format.
+        Where there is no such format, or no registry is named.
     """
-    if form != "json":
-        raise SettingError(f"{form!r} is no format of messages.", fix="Use json.")
-    return JsonDecoder()
+    if form == "json":
+        return JsonDecoder()
+    if form not in _READERS:
+        raise SettingError(f"{form!r} is no format of messages.", fix=f"Use json, {' or '.join(_READERS)}.")
+    return RegistryDecoder(_READERS[form], registry or Registry(KafkaSettings.load()))
 
 
 class JsonDecoder:
@@ -99,6 +113,60 @@ class JsonDecoder:
         careful = as_records([_alone(positions[index], values[index]) for index in others])
         united = _united([records, careful])
         return Records(united.events.sort("position"), united.objects.sort("position"))
+
+
+class RegistryDecoder:
+    """Decodes messages that begin with the number of their schema in a registry; for one thread at a time.
+
+    Parameters
+    ----------
+    reader : function of Schema
+        Gives the function that reads a message's content to a row; None where the schema is of something else.
+    registry : Registry
+    """
+
+    def __init__(self, reader: Callable[[Schema], _Read | None], registry: Registry) -> None:
+        self._reader, self._registry = reader, registry
+        self._readers: dict[int, _Read] = {}
+
+    def __call__(self, positions: Sequence[int], values: Sequence[bytes | None]) -> Records:
+        """Decode messages one by one.
+
+        Raises
+        ------
+        Unreachable
+            Where the registry does not answer: nothing is known of the messages then.
+        StreamError
+            Where it refuses.
+        """
+        unknown: set[int] = set()  # for this once: a schema may come to be
+        rows = [self._row(position, value, unknown) for position, value in zip(positions, values, strict=True)]
+        return as_records(rows)
+
+    def _row(self, position: int, value: bytes | None, unknown: set[int]) -> Row:
+        found = schema_number(value) if value is not None else None
+        if value is None or found is None:
+            return undecodable(position, value)
+        number, begin = found
+        read = self._readers.get(number)
+        if read is None and number not in unknown:
+            read = self._look_up(number, unknown)
+        if read is None:
+            return undecodable(position, value)
+        try:
+            row = read(value[begin:])
+        except _UNREADABLE:
+            return undecodable(position, value)
+        return {**row, "position": position} if row["kind"] in ("event", "object") else undecodable(position, value)
+
+    def _look_up(self, number: int, unknown: set[int]) -> _Read | None:
+        schema = self._registry.schema(number)
+        read = None if schema is None else self._reader(schema)
+        if read is None:
+            unknown.add(number)
+        else:
+            self._readers[number] = read
+        return read
 
 
 def as_records(rows: Sequence[Row]) -> Records:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
+from types import ModuleType
 from typing import Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -16,13 +17,21 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ocelake.errors import SettingError
+from ocelake.ocel.json_records import Row
 from ocelake.ocel.json_writer import message_markup
 from ocelake.ocel.layout import Grouped, pieces, put
 from ocelake.ocel.model import Ocel
+from ocelake.stream import avro, protobuf
+from ocelake.stream.registry import Registry, framed
+from ocelake.stream.settings import KafkaSettings
 
 __all__ = ["Batch", "Encoder", "Part", "encode_json", "encoder", "messages"]
 
 _BATCH: Final = 20_000
+_WRITERS: Final[dict[str, tuple[Literal["AVRO", "PROTOBUF"], ModuleType]]] = {
+    "avro": ("AVRO", avro),
+    "protobuf": ("PROTOBUF", protobuf),
+}
 
 _T = TypeVar("_T")
 
@@ -108,22 +117,33 @@ def messages(ocel: Ocel, encode: Encoder) -> Iterator[Batch]:
         yield Batch(keys, values, times[needed] if len(times) else np.zeros(len(keys), np.int64))
 
 
-def encoder(form: str) -> Encoder:
-    """Give the encoder of a message format.
+def encoder(form: str, topic: str, registry: Registry | None = None) -> Encoder:
+    """Give the encoder of a message format; a schema is registered for the topic where the format has one.
 
     Parameters
     ----------
-    form : {"json"}
+    form : {"json", "avro", "protobuf"}
         What the messages are to be written in.
+    topic : str
+        Where they go.
+    registry : Registry, optional
+        Where the schemas of Avro and Protobuf are; by default the one that the environment names.
 
     Raises
     ------
     SettingError
-        Where there is no such format.
+        Where there is no such format, or no registry is named.
+    Unreachable, StreamError
+        Where the registry does not answer, or refuses.
     """
-    if form != "json":
-        raise SettingError(f"{form!r} is no format of messages.", fix="Use json.")
-    return encode_json
+    if form == "json":
+        return encode_json
+    if form not in _WRITERS:
+        raise SettingError(f"{form!r} is no format of messages.", fix=f"Use json, {' or '.join(_WRITERS)}.")
+    kind, module = _WRITERS[form]
+    head = framed((registry or Registry(KafkaSettings.load())).register(topic, module.schema_text(), kind))
+    write = module.writer()
+    return lambda part: [head + write(row) for row in _rows(part)]
 
 
 def encode_json(part: Part) -> list[bytes]:
@@ -136,6 +156,23 @@ def encode_json(part: Part) -> list[bytes]:
     last = np.flatnonzero(np.diff(written["record"].to_numpy(), append=-1))
     bounds = [0, *ends[last].tolist()]
     return [data[start:end] for start, end in pairwise(bounds)]
+
+
+def _rows(part: Part) -> list[Row]:
+    """Give records as rows of `ocelake.ocel.records.MESSAGE_RECORD`, with times as instants."""
+    timed, target = (False, "object_id") if part.kind == "event" else (True, "target_id")
+    none = pl.lit(None, pl.String)
+    values = part.values.group_by("record", maintain_order=True).agg(
+        attributes=pl.struct("name", "value", pl.col("value_type").cast(pl.String), time="time" if timed else none)
+    )
+    relations = part.relations.group_by("record", maintain_order=True).agg(
+        relationships=pl.struct("qualifier", object_id=target, object_type="object_type" if not timed else none)
+    )
+    own = {} if part.kind == "event" else {"time": none, "sequence": none}
+    heads = part.heads.with_columns(kind=pl.lit(part.kind), version=none, **own)
+    for nested in (values, relations):
+        heads = heads.join(nested, on="record", how="left", maintain_order="left")
+    return heads.with_columns(pl.col("attributes", "relationships").fill_null([])).to_dicts()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

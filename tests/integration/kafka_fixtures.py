@@ -23,7 +23,16 @@ from confluent_kafka import Producer
 from ocelake.stream.settings import KafkaSettings
 from tests.conftest import skip_or_fail
 
-__all__ = ["KafkaCluster", "kafka", "kafka_cluster", "mock_kafka", "run_kafka", "start_kafka", "topic"]
+__all__ = [
+    "KafkaCluster",
+    "kafka",
+    "kafka_cluster",
+    "mock_kafka",
+    "run_kafka",
+    "schema_registry",
+    "start_kafka",
+    "topic",
+]
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "kafka"
 
@@ -88,6 +97,17 @@ def mock_kafka() -> Iterator[KafkaSettings]:
     brokers = host.list_topics(timeout=10).brokers.values()
     yield KafkaSettings(bootstrap_servers=",".join(f"{broker.host}:{broker.port}" for broker in brokers))
     host.close()
+
+
+@pytest.fixture(scope="session")
+def schema_registry() -> Iterator[KafkaSettings]:
+    """A real schema registry, without a broker."""
+    folder = Path(tempfile.mkdtemp(prefix="ocelake-registry-"))
+    try:
+        yield KafkaSettings(schema_registry_url=run_kafka("registry", str(folder)))
+    finally:
+        run_kafka("end-registry", str(folder))
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

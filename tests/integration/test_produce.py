@@ -33,10 +33,9 @@ from ocelake.stream.client import admin, consumer, ensure_topic, partitions
 from ocelake.stream.decode import decoder
 from ocelake.stream.encode import Batch, encoder, messages
 from ocelake.stream.produce import at_rate, at_speed, produce
+from ocelake.stream.registry import Registry
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.test_roundtrip import REAL_LOGS, logs
-
-FORMATS = ("json",)
 
 
 def declarations(log: Ocel) -> dict[str, Any]:
@@ -66,10 +65,10 @@ def as_log(parts: Iterable[Records], declared: dict[str, Any]) -> Ocel:
     return conformed.ocel
 
 
-def travelled(log: Ocel, form: str, declared: dict[str, Any] | None = None) -> Ocel:
+def travelled(log: Ocel, form: str, declared: dict[str, Any] | None = None, registry: Registry | None = None) -> Ocel:
     """Write a log as messages, and read them."""
-    decode = decoder(form)
-    batches = messages(log, encoder(form))
+    decode = decoder(form, registry)
+    batches = messages(log, encoder(form, "t", registry))
     parts = [decode(range(len(batch.values)), batch.values) for batch in batches]
     return as_log(parts, declared or {"event_types": {}, "object_types": {}})
 
@@ -78,14 +77,28 @@ def travelled(log: Ocel, form: str, declared: dict[str, Any] | None = None) -> O
 @given(logs())
 @example(Ocel())
 def test_any_log_travels_as_messages(log: Ocel) -> None:
-    for form in FORMATS:
-        assert log_differences(log, travelled(log, form, declarations(log))) == []
+    assert log_differences(log, travelled(log, "json", declarations(log))) == []
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_a_generated_log_needs_no_declarations(form: str) -> None:
+def test_a_generated_log_needs_no_declarations() -> None:
     log = generate(2_000, seed=5)
-    assert log_differences(log, travelled(log, form)) == []
+    assert log_differences(log, travelled(log, "json")) == []
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("form", ["avro", "protobuf"])
+def test_a_log_travels_with_its_schema(form: str, schema_registry: KafkaSettings) -> None:
+    log = generate(2_000, seed=5)
+    assert log_differences(log, travelled(log, form, registry=Registry(schema_registry))) == []
+
+
+@pytest.mark.kafka
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(logs())
+def test_any_log_travels_with_its_schema(schema_registry: KafkaSettings, log: Ocel) -> None:
+    registry = Registry(schema_registry)
+    for form in ("avro", "protobuf"):
+        assert log_differences(log, travelled(log, form, declarations(log), registry)) == []
 
 
 @pytest.mark.data
@@ -107,7 +120,7 @@ def test_objects_come_just_before_their_first_events() -> None:
     times: list[int] = []
     targets = log.event_objects.group_by("event_id").agg("object_id")
     needs = dict(targets.iter_rows())
-    for batch in messages(log, encoder("json")):
+    for batch in messages(log, encoder("json", "t")):
         times += batch.times.tolist()
         for key, value in zip(batch.keys, batch.values, strict=True):
             message = json.loads(value)
