@@ -15,7 +15,7 @@ from assets.silver import silver
 from ocelake.lake.policy import declared_rules
 from ocelake.mining.constraints import Rule
 from ocelake.settings import LakeSettings
-from resources import LakeResource, duckdb_resource
+from resources import KafkaResource, LakeResource, duckdb_resource
 from schedules import (
     bronze_job,
     gold_job,
@@ -46,7 +46,7 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
         jobs=[ingest_job, bronze_job, silver_job, gold_job, maintenance_job, verification_job],
         schedules=[maintenance_nightly, verification_daily],
         sensors=[sensors.landing_file_stable, sensors.topic_lagging, sensors.table_automation],
-        resources={"lake": LakeResource(), "duckdb": duckdb_resource(), **overrides},
+        resources={"lake": LakeResource(), "kafka": KafkaResource(), "duckdb": duckdb_resource(), **overrides},
         executor=in_process_executor,
     )
 

@@ -345,7 +345,7 @@ def produce(
     pace = at_rate(rate) if rate is not None else at_speed(speed) if speed is not None else at_once
     settings = KafkaSettings.load()
     broker_guard(settings).call(ensure_topic, settings, topic, partitions)
-    sent = send(settings, topic, messages(_ocel(log), encoder(output, topic)), pace=pace)
+    sent = send(settings, topic, messages(_ocel(log), encoder(output, topic, settings)), pace=pace)
     typer.echo(
         f"Sent {sent.messages:,} messages ({sent.size:,} bytes) to {topic!r} in {sent.seconds:.1f} s,"
         f" {sent.messages / sent.seconds:,.0f} a second"

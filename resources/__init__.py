@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from resources.duckdb import duckdb_resource
+from resources.kafka import KafkaResource
 from resources.lake import LakeResource
 
-__all__ = ["LakeResource", "duckdb_resource"]
+__all__ = ["KafkaResource", "LakeResource", "duckdb_resource"]

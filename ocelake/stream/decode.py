@@ -48,15 +48,15 @@ _UNREADABLE: Final = (ValueError, TypeError, EOFError, OverflowError, IndexError
 _DEFAULTS: Final = {"attributes": [], "relationships": [], "declared": True}
 
 
-def decoder(form: str, registry: Registry | None = None) -> Decoder:
+def decoder(form: str, settings: KafkaSettings | None = None) -> Decoder:
     """Give the decoder of a message format, for one thread at a time.
 
     Parameters
     ----------
     form : {"json", "avro", "protobuf"}
         What the messages are written in.
-    registry : Registry, optional
-        Where the schemas of Avro and Protobuf are; by default the one that the environment names.
+    settings : KafkaSettings, optional
+        Where the schemas of Avro and Protobuf are; by default what the environment says.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def decoder(form: str, registry: Registry | None = None) -> Decoder:
         return JsonDecoder()
     if form not in _READERS:
         raise SettingError(f"{form!r} is no format of messages.", fix=f"Use json, {' or '.join(_READERS)}.")
-    return RegistryDecoder(_READERS[form], registry or Registry(KafkaSettings.load()))
+    return RegistryDecoder(_READERS[form], Registry(settings or KafkaSettings.load()))
 
 
 class JsonDecoder:

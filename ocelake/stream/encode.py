@@ -117,7 +117,7 @@ def messages(ocel: Ocel, encode: Encoder) -> Iterator[Batch]:
         yield Batch(keys, values, times[needed] if len(times) else np.zeros(len(keys), np.int64))
 
 
-def encoder(form: str, topic: str, registry: Registry | None = None) -> Encoder:
+def encoder(form: str, topic: str, settings: KafkaSettings | None = None) -> Encoder:
     """Give the encoder of a message format; a schema is registered for the topic where the format has one.
 
     Parameters
@@ -126,8 +126,8 @@ def encoder(form: str, topic: str, registry: Registry | None = None) -> Encoder:
         What the messages are to be written in.
     topic : str
         Where they go.
-    registry : Registry, optional
-        Where the schemas of Avro and Protobuf are; by default the one that the environment names.
+    settings : KafkaSettings, optional
+        Where the schemas of Avro and Protobuf are; by default what the environment says.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def encoder(form: str, topic: str, registry: Registry | None = None) -> Encoder:
     if form not in _WRITERS:
         raise SettingError(f"{form!r} is no format of messages.", fix=f"Use json, {' or '.join(_WRITERS)}.")
     kind, module = _WRITERS[form]
-    head = framed((registry or Registry(KafkaSettings.load())).register(topic, module.schema_text(), kind))
+    head = framed(Registry(settings or KafkaSettings.load()).register(topic, module.schema_text(), kind))
     write = module.writer()
     return lambda part: [head + write(row) for row in _rows(part)]
 

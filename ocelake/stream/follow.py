@@ -80,7 +80,7 @@ def follow_topics(
         return
     client = consumer(kafka, group or group_of(log_id), on_error=lambda error: _LOG.debug("%s", error))
     reader = TopicConsumer(
-        lake, log_id, client, decoder(settings.format), settings, kafka, stop=stop, skip_lost=skip_lost
+        lake, log_id, client, decoder(settings.format, kafka), settings, kafka, stop=stop, skip_lost=skip_lost
     )
     advancer = Advancer(lake, log_id, seconds=settings.max_seconds, leads=lambda: reader.leads, told=advanced)
 
@@ -125,7 +125,7 @@ def read_topics(
 
     places = topic_partitions(settings, kafka)
     client = consumer(kafka, group_of(log_id))
-    reader = TopicConsumer(lake, log_id, client, decoder(settings.format), settings, kafka, stop=stop)
+    reader = TopicConsumer(lake, log_id, client, decoder(settings.format, kafka), settings, kafka, stop=stop)
     try:
         reader.take(places)
         reader.run(tell, until_caught_up=True)

@@ -15,7 +15,6 @@ from confluent_kafka.schema_registry.common._httpx_compat import httpx  # under 
 
 from ocelake.errors import SettingError, StreamError
 from ocelake.resilience import Guard
-from ocelake.settings import Resilience
 from ocelake.stream.settings import KafkaSettings
 
 __all__ = ["Registry", "framed", "schema_number"]
@@ -30,9 +29,7 @@ class Registry:
     Parameters
     ----------
     settings : KafkaSettings
-        Where the registry is.
-    resilience : Resilience, optional
-        How long it is tried; by default what the environment says.
+        Where the registry is, and how long it is tried.
 
     Raises
     ------
@@ -40,9 +37,12 @@ class Registry:
         Where no registry is named, or a property is of no use.
     """
 
-    def __init__(self, settings: KafkaSettings, resilience: Resilience | None = None) -> None:
-        patience = resilience or Resilience.load()
-        properties = {"timeout": patience.call_seconds, **settings.registry_client_properties(), "max.retries": 0}
+    def __init__(self, settings: KafkaSettings) -> None:
+        properties = {
+            "timeout": settings.resilience.call_seconds,
+            **settings.registry_client_properties(),
+            "max.retries": 0,
+        }
         try:
             self._client = SchemaRegistryClient(properties)
         except (ValueError, TypeError, OSError) as error:
@@ -56,7 +56,7 @@ class Registry:
             settings.schema_registry_url or "",
             _may_pass,
             "Check SCHEMA_REGISTRY_URL, and that the registry is running.",
-            patience,
+            settings.resilience,
         )
 
     def schema(self, number: int) -> Schema | None:

@@ -33,7 +33,6 @@ from ocelake.stream.client import admin, consumer, ensure_topic, partitions
 from ocelake.stream.decode import decoder
 from ocelake.stream.encode import Batch, encoder, messages
 from ocelake.stream.produce import at_rate, at_speed, produce
-from ocelake.stream.registry import Registry
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.test_roundtrip import REAL_LOGS, logs
 
@@ -65,7 +64,9 @@ def as_log(parts: Iterable[Records], declared: dict[str, Any]) -> Ocel:
     return conformed.ocel
 
 
-def travelled(log: Ocel, form: str, declared: dict[str, Any] | None = None, registry: Registry | None = None) -> Ocel:
+def travelled(
+    log: Ocel, form: str, declared: dict[str, Any] | None = None, registry: KafkaSettings | None = None
+) -> Ocel:
     """Write a log as messages, and read them."""
     decode = decoder(form, registry)
     batches = messages(log, encoder(form, "t", registry))
@@ -89,16 +90,15 @@ def test_a_generated_log_needs_no_declarations() -> None:
 @pytest.mark.parametrize("form", ["avro", "protobuf"])
 def test_a_log_travels_with_its_schema(form: str, schema_registry: KafkaSettings) -> None:
     log = generate(2_000, seed=5)
-    assert log_differences(log, travelled(log, form, registry=Registry(schema_registry))) == []
+    assert log_differences(log, travelled(log, form, registry=schema_registry)) == []
 
 
 @pytest.mark.kafka
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(logs())
 def test_any_log_travels_with_its_schema(schema_registry: KafkaSettings, log: Ocel) -> None:
-    registry = Registry(schema_registry)
     for form in ("avro", "protobuf"):
-        assert log_differences(log, travelled(log, form, declarations(log), registry)) == []
+        assert log_differences(log, travelled(log, form, declarations(log), schema_registry)) == []
 
 
 @pytest.mark.data

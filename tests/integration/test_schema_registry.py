@@ -27,24 +27,18 @@ IMPATIENT = Resilience(seconds=0.3, first_wait=0.05, call_seconds=1)
 MESSAGE = {"kind": "event", "id": "e1", "type": "pay", "time": 1_700_000_000_000_000}
 
 
-@pytest.fixture
-def registry(schema_registry: KafkaSettings) -> Registry:
-    return Registry(schema_registry)
-
-
-def written(form: str, topic: str, registry: Registry, count: int = 20) -> list[bytes]:
+def written(form: str, topic: str, schema_registry: KafkaSettings, count: int = 20) -> list[bytes]:
     """Messages of a log."""
-    return [
-        value for batch in messages(generate(count, seed=1), encoder(form, topic, registry)) for value in batch.values
-    ]
+    batches = messages(generate(count, seed=1), encoder(form, topic, schema_registry))
+    return [value for batch in batches for value in batch.values]
 
 
-def read_between(form: str, topic: str, registry: Registry, odd: bytes | None) -> pl.DataFrame:
+def read_between(form: str, topic: str, schema_registry: KafkaSettings, odd: bytes | None) -> pl.DataFrame:
     """Decode a message between others, which must not suffer, and give its rows."""
-    good = written(form, topic, registry)
+    good = written(form, topic, schema_registry)
     middle = len(good) // 2
     values = [*good[:middle], odd, *good[middle:]]
-    decode = decoder(form, registry)
+    decode = decoder(form, schema_registry)
     records, alone = decode(range(len(values)), values), decode(range(len(good)), good)
     assert records.objects.height + records.events.height == len(values)
     kept = records.events.filter(pl.col("position") != middle).drop("position")
@@ -55,8 +49,10 @@ def read_between(form: str, topic: str, registry: Registry, odd: bytes | None) -
 @pytest.mark.kafka
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("odd", ["unknown", "truncated", "longer", "json", "short", "empty", "tombstone", "flipped"])
-def test_what_is_not_of_our_schema_costs_only_itself(form: str, odd: str, registry: Registry, topic: str) -> None:
-    event = written(form, topic, registry)[-1]
+def test_what_is_not_of_our_schema_costs_only_itself(
+    form: str, odd: str, schema_registry: KafkaSettings, topic: str
+) -> None:
+    event = written(form, topic, schema_registry)[-1]
     message: dict[str, bytes | None] = {
         "unknown": framed(987_654) + event[5:],
         "truncated": event[:-3],
@@ -67,7 +63,7 @@ def test_what_is_not_of_our_schema_costs_only_itself(form: str, odd: str, regist
         "tombstone": None,
         "flipped": event[:5] + bytes(byte ^ 0xFF for byte in event[5:]),
     }
-    row = read_between(form, topic, registry, message[odd]).row(0, named=True)
+    row = read_between(form, topic, schema_registry, message[odd]).row(0, named=True)
     assert (row["defect"], row["declared"]) == ("malformed", False)
 
 
@@ -89,11 +85,11 @@ MOVED = protobuf.schema_text().replace("string id = 2", "string id = 3").replace
     ],
 )
 def test_a_schema_of_something_else_is_not_read(
-    form: str, kind: Any, text: str, registry: Registry, topic: str
+    form: str, kind: Any, text: str, schema_registry: KafkaSettings, topic: str
 ) -> None:
-    number = registry.register(f"{topic}-other", text, kind)
-    event = written(form, topic, registry)[-1]
-    assert read_between(form, topic, registry, framed(number) + event[5:])["defect"].to_list() == ["malformed"]
+    number = Registry(schema_registry).register(f"{topic}-other", text, kind)
+    event = written(form, topic, schema_registry)[-1]
+    assert read_between(form, topic, schema_registry, framed(number) + event[5:])["defect"].to_list() == ["malformed"]
 
 
 @pytest.mark.kafka
@@ -105,7 +101,7 @@ def test_avro_by_another_writer_and_a_later_schema(schema_registry: KafkaSetting
     serializer = AvroSerializer(client, json.dumps(schema))
     message = {**MESSAGE, "sequence": 3, "source": "till", "relationships": [{"objectId": "o1"}]}
     value = serializer(message, SerializationContext(topic, MessageField.VALUE))
-    records = decoder("avro", Registry(schema_registry))([0], [value])
+    records = decoder("avro", schema_registry)([0], [value])
     row = records.events.row(0, named=True)
     assert (row["event_id"], row["time"], row["sequence"]) == ("e1", "2023-11-14T22:13:20+00:00", 3)
     assert row["relationships"] == [{"object_id": "o1", "qualifier": None, "object_type": None}]
@@ -113,36 +109,33 @@ def test_avro_by_another_writer_and_a_later_schema(schema_registry: KafkaSetting
 
 
 @pytest.mark.kafka
-def test_protobuf_by_a_later_schema(registry: Registry, topic: str) -> None:
+def test_protobuf_by_a_later_schema(schema_registry: KafkaSettings, topic: str) -> None:
     later = protobuf.schema_text().replace("string id = 2;", "string id = 2; string source = 99; // new")
-    number = registry.register(topic, later, "PROTOBUF")
+    number = Registry(schema_registry).register(topic, later, "PROTOBUF")
     row = {**MESSAGE, "time": None, "sequence": 3, "version": None, "attributes": [], "relationships": []}
     content = protobuf.writer()(row) + b"\x9a\x06\x04till"
-    records = decoder("protobuf", registry)([0], [framed(number) + content])
+    records = decoder("protobuf", schema_registry)([0], [framed(number) + content])
     assert records.events.select("event_id", "sequence", "defect").rows() == [("e1", 3, None)]
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("form", FORMS)
-def test_an_unknown_schema_does_not_stop_the_next_one(
-    form: str, registry: Registry, schema_registry: KafkaSettings, topic: str
-) -> None:
-    later = Registry(schema_registry)  # it has asked for none yet
-    event = written(form, topic, registry)[-1]
-    decode = decoder(form, later)
+def test_an_unknown_schema_does_not_stop_the_next_one(form: str, schema_registry: KafkaSettings, topic: str) -> None:
+    event = written(form, topic, schema_registry)[-1]
+    decode = decoder(form, schema_registry)
     assert decode([0], [framed(999_999) + event[5:]]).events["defect"].to_list() == ["malformed"]
     assert decode([0], [event]).events["defect"].to_list() == [None]
 
 
 @pytest.mark.kafka
-def test_a_schema_that_does_not_fit_the_topic_is_refused(registry: Registry, topic: str) -> None:
+def test_a_schema_that_does_not_fit_the_topic_is_refused(schema_registry: KafkaSettings, topic: str) -> None:
     with pytest.raises(StreamError, match=f"schema of '{topic}' cannot be registered"):
-        registry.register(topic, '{"type":"record"}', "AVRO")
+        Registry(schema_registry).register(topic, '{"type":"record"}', "AVRO")
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_registry_that_does_not_answer_is_no_matter_of_the_message(form: str) -> None:
-    nobody = Registry(KafkaSettings(schema_registry_url=f"http://127.0.0.1:{free_port()}"), IMPATIENT)
+    nobody = KafkaSettings(schema_registry_url=f"http://127.0.0.1:{free_port()}", resilience=IMPATIENT)
     with pytest.raises(Unreachable, match="SCHEMA_REGISTRY_URL"):
         decoder(form, nobody)([0], [framed(1) + b"\0"])
     with pytest.raises(Unreachable, match="SCHEMA_REGISTRY_URL"):
