@@ -117,12 +117,16 @@ class SliceWriter:
 
     def close(self) -> list[DataFile]:
         """Finish the files and give them with their statistics."""
+        self.end_file()
+        return list(self._files)
+
+    def end_file(self) -> None:
+        """Let what is written from now on be in other files, which are sorted by themselves."""
         self._flush()
         with self._storing():
             for bucket in list(self._open):
                 self._files.append(self._open[bucket].close())
                 del self._open[bucket]
-        return list(self._files)
 
     def discard(self) -> None:
         """Delete what was written; a file that cannot be deleted stays behind as an orphan."""

@@ -8,7 +8,7 @@ A process that has nothing in memory, such as a Dagster run, computes gold as a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -110,7 +110,7 @@ def known_types(lake: Lake, log_id: str) -> Ocel | None:
     return Ocel(**{name: lake.read(f"ocel.{name}", log_id) for name in ("event_types", "object_types")})
 
 
-def advance(lake: Lake, log_id: str) -> dict[Layer, PublicationRecord]:
+def advance(lake: Lake, log_id: str, layers: Sequence[Layer] = ("silver", "gold")) -> dict[Layer, PublicationRecord]:
     """Bring silver and gold of a log up to its newest bronze publication.
 
     Where another process publishes a layer meanwhile, the layer is computed again from what it published.
@@ -121,6 +121,8 @@ def advance(lake: Lake, log_id: str) -> dict[Layer, PublicationRecord]:
         Kept between calls: it remembers what gold is followed from, so that the first call for a log takes longer.
     log_id : str
         A log that has bronze records.
+    layers : sequence of Layer
+        These alone.
 
     Returns
     -------
@@ -132,7 +134,7 @@ def advance(lake: Lake, log_id: str) -> dict[Layer, PublicationRecord]:
     LakeError
         Where a blocking check failed: its layer, and those after it, stay as they were.
     """
-    return {layer: _advanced(lake, log_id, layer) for layer in ("silver", "gold")}
+    return {layer: _advanced(lake, log_id, layer) for layer in layers}
 
 
 def _advanced(lake: Lake, log_id: str, layer: Layer) -> PublicationRecord:

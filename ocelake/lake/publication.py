@@ -141,12 +141,20 @@ class Publication:
         LakeError
             Where the rows do not fit the table, or the table has rows in this publication already.
         StalePublication
-            Where a row to be removed is not there: the slice is another one than the rows were computed for.
+            At `commit`, where a row to be removed is not there: the slice is another one than the rows were computed
+            for.
         """
         self._check_open()
         spec, table = self._spec(identifier), self._tables[identifier]
         if identifier in self._writers:
             raise LakeError("The table has its rows already.", where=identifier, fix="Amend a table once.")
+        writer = self._writer(spec, replace=False, buckets=self._present_buckets(spec))
+        # In the background, as with `replace`.
+        self._running.append(self._pool.submit(self._amend, spec, table, writer, add, remove))
+
+    def _amend(
+        self, spec: TableSpec, table: Table, writer: SliceWriter, add: pl.DataFrame | None, remove: pl.DataFrame | None
+    ) -> None:
         files = slice_files(table, self.log_id)
         touched: list[DataFile] = []
         if remove is not None and remove.height:
@@ -154,19 +162,19 @@ class Publication:
             if sum(held for _, held in found) != remove.height:
                 raise StalePublication(
                     f"Of {remove.height} rows to be removed {sum(held for _, held in found)} are there.",
-                    where=f"{identifier} of {self.log_id}",
+                    where=f"{spec.identifier} of {self.log_id}",
                     fix="Compute the layer again from the newest state.",
                 )
             touched = [file for file, _ in found]
-        writer = self._writer(spec, replace=False, buckets=self._present_buckets(spec))
-        key = key_of(spec)
-        for file in touched:
-            rows = read_file(table.io, spec, file)
-            writer.write([rows.join(remove, on=key, how="anti", nulls_equal=True) if remove is not None else rows])
+            key = key_of(spec)
+            for file in touched:
+                writer.write([read_file(table.io, spec, file).join(remove, on=key, how="anti", nulls_equal=True)])
+                # What was sorted stays so, and what changed today is not mixed with what lies there for long.
+                writer.end_file()
         if add is not None:
             writer.write([add])
         rows_left = sum(file.record_count for file in files) - sum(file.record_count for file in touched)
-        self._amended[identifier] = tuple(touched), rows_left
+        self._amended[spec.identifier] = tuple(touched), rows_left
 
     def commit(self) -> PublicationRecord:
         """Publish.

@@ -96,17 +96,28 @@ class _Increment:
         self.silver = lake.moment(silver.publication_id)
         self.bronze = lake.moment(bronze.publication_id)
         self.rows = silver.rows
+        self.new = pl.Series("batch_id", [], dtype=pl.String)
 
     def published(self, table: str, where: pl.Expr | None = None) -> pl.DataFrame:
         rows = self.lake.scan(table, self.log_id, as_of=self.silver)
         return (rows if where is None else rows.filter(where)).collect()
 
-    def records(self, kind: str, new: pl.Series, ids: pl.Series) -> pl.DataFrame:
+    def records(self, kind: str) -> pl.DataFrame:
+        """Read the new records."""
         rows = self.lake.scan(f"bronze.{kind}_records", self.log_id, as_of=self.bronze)
-        asked = pl.col("batch_id").is_in(new.implode())
-        if len(ids):
-            asked |= pl.col(f"{kind}_id").is_in(ids.implode())
-        return rows.filter(asked).collect()
+        return rows.filter(pl.col("batch_id").is_in(self.new.implode())).collect()
+
+    def all_records(self, kind: str, new: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+        """Add the earlier records of some ids to the new ones."""
+        rows = self.lake.scan(f"bronze.{kind}_records", self.log_id, as_of=self.bronze)
+        name = f"{kind}_id"
+        # Most ids are new: the whole records are read of those alone that are not.
+        there = rows.select("batch_id", name).filter(pl.col(name).is_in(ids.implode())).collect()
+        earlier = there.filter(~pl.col("batch_id").is_in(self.new.implode()))[name].unique()
+        if earlier.is_empty():
+            return new
+        wanted = pl.col(name).is_in(earlier.implode()) & ~pl.col("batch_id").is_in(self.new.implode())
+        return pl.concat([new, rows.filter(wanted).collect()])
 
     def compute(self) -> SilverChanges | None:
         batches = self.lake.read("bronze.batches", self.log_id, as_of=self.bronze)
@@ -115,16 +126,16 @@ class _Increment:
         brought = sum(new["event_records"]) + sum(new["object_records"])
         if brought > _MOST * (self.rows["ocel.events"] + self.rows["ocel.objects"]) or self._declares(batches, new):
             return None
-        self.new, none = new["batch_id"], pl.Series(dtype=pl.String)
-        events, objects = (self.records(kind, new["batch_id"], none) for kind in ("event", "object"))
-        event_ids, object_ids = _ids(events["event_id"]), _ids(objects["object_id"])
+        self.new = new["batch_id"]
+        new_events, new_objects = (self.records(kind) for kind in ("event", "object"))
+        event_ids, object_ids = _ids(new_events["event_id"]), _ids(new_objects["object_id"])
         held = self.published("silver.quarantine")
         waiting = _waiting(held, object_ids)
         event_ids, object_ids = _united(event_ids, waiting[0]), _united(object_ids, waiting[1])
         earlier = self.published("ocel.objects", pl.col("object_id").is_in(object_ids.implode()))
         while True:
-            events = self.records("event", new["batch_id"], event_ids)
-            objects = self.records("object", new["batch_id"], object_ids)
+            events = self.all_records("event", new_events, event_ids)
+            objects = self.all_records("object", new_objects, object_ids)
             surroundings = self._surroundings(events, objects, object_ids)
             part = conform(events, objects, batches, self.settings, within=surroundings)
             moved = part.ocel.objects.join(earlier, on="object_id").filter(
@@ -163,9 +174,12 @@ class _Increment:
         )
 
     def _declares(self, batches: pl.DataFrame, new: pl.DataFrame) -> bool:
-        """Whether the new batches declare what was not declared before."""
-        said = set(new["declarations"].unique())
-        return not said <= set(batches.join(new, on="batch_id", how="anti")["declarations"].unique()) | _NOTHING
+        """Whether the new batches declare an attribute, or a type of one, that was not declared before."""
+        earlier = batches.join(new, on="batch_id", how="anti")
+        pairs = zip(declared_attributes(batches), declared_attributes(earlier), strict=True)
+        return any(
+            len(now) != len(before) or len(now.join(before, on=now.columns)) != len(now) for now, before in pairs
+        )
 
     def _surroundings(self, events: pl.DataFrame, objects: pl.DataFrame, object_ids: pl.Series) -> Surroundings:
         """Look up the objects that records relate to, and the types that attributes have so far."""
@@ -274,9 +288,6 @@ class _Records:
             return self
         earlier = ~pl.col("batch_id").is_in(new.implode())
         return replace(self, events=self.events.filter(earlier), objects=self.objects.filter(earlier))
-
-
-_NOTHING: Final = {'{"event_types":{},"object_types":{}}'}
 
 
 def _ids(ids: pl.Series) -> pl.Series:
