@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ocelake.errors import StalePublication, Unreachable
 from ocelake.lake import Lake, open_lake
 from ocelake.lake.snapshots import slice_files
 from ocelake.settings import LakeSettings, Resilience
+from ocelake.tables import TABLES, Layer
 from tests.integration import rest_catalog
 from tests.integration.lake_processes import (
     COMPLETED,
@@ -153,3 +155,24 @@ def test_unreachable_server_says_what_to_check(tmp_path: Path) -> None:
     )
     with pytest.raises(Unreachable, match="OCELAKE_CATALOG_URI"):
         open_lake(settings=settings).logs()
+
+
+def test_a_table_that_changed_its_layer_is_empty_until_its_layer_is_published(
+    settings: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = TABLES["ocel.events"]
+    with monkeypatch.context() as before:
+        before.setitem(TABLES, spec.identifier, replace(spec, layer="gold"))
+        publish_events(open_lake(settings=settings), "gold", 2)
+    lake = open_lake(settings=settings)
+    assert lake.read(spec.identifier, "A").is_empty()
+    assert lake.read(spec.identifier, as_of="A.gold.1").is_empty()
+    publish_events(lake, "silver", 5)
+    assert lake.read(spec.identifier, "A").equals(events(5))
+    assert lake.read(spec.identifier, "A", as_of="A.gold.1").is_empty()
+
+
+def publish_events(lake: Lake, layer: Layer, rows: int) -> None:
+    with lake.publication("A", layer) as publication:
+        publication.replace("ocel.events", events(rows))
+        publication.commit()
