@@ -204,10 +204,19 @@ def stream(
     skip_lost: Annotated[
         bool, typer.Option("--skip-lost", help="Go on after messages that expired before they were read.")
     ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Tell Prometheus how it goes, on this port (0: any).")
+    ] = None,
+    metrics_address: Annotated[str, typer.Option(help="Listen there, such as on 0.0.0.0.")] = "127.0.0.1",
 ) -> None:
     """Read topics into a log, exactly once, and keep silver and gold up with it, until SIGTERM or Ctrl-C."""
     from ocelake.live import stream_log
 
+    if metrics_port is not None:
+        from ocelake.metrics import serve
+
+        port = serve(metrics_port, metrics_address).server_port
+        typer.echo(f"Metrics are at http://{metrics_address}:{port}/metrics")
     given = {
         "topics": tuple(topics or ()) or None,
         "format": format,

@@ -47,6 +47,8 @@ def stream_log(
 
     log_id, settings = _settings(lake, log_id, given)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    # Kafka's client has a line for each of its many attempts to connect; what matters of them is told in our words.
+    logging.getLogger("ocelake.kafka").setLevel(logging.CRITICAL)
 
     with _stopped_by_signals() as stop, LiveReport(log_id) as report:
 

@@ -22,7 +22,6 @@ __all__ = [
     "FAILURES",
     "LAG_MESSAGES",
     "LAG_SECONDS",
-    "LATE_RATIO",
     "PUBLICATION_NUMBER",
     "PUBLICATION_TIME",
     "QUARANTINED_RECORDS",
@@ -52,7 +51,7 @@ LAG_MESSAGES: Final = Gauge(
 )
 LAG_SECONDS: Final = Gauge(
     "ocelake_lag_seconds",
-    "How long the oldest message that is not published yet has been in its partition.",
+    "Age of the newest message that was read, while some of the partition are not published yet.",
     _PARTITION,
     registry=REGISTRY,
 )
@@ -62,10 +61,6 @@ REBALANCES: Final = Counter(
 QUARANTINED_RECORDS: Final = Counter(
     "ocelake_quarantined_records", "Messages that could not be decoded.", _PARTITION, registry=REGISTRY
 )
-LATE_RATIO: Final = Gauge(
-    "ocelake_late_ratio", "Share of the log's events that came after their watermark.", ("log",), registry=REGISTRY
-)
-
 ROWS_COMMITTED: Final = Counter("ocelake_committed_rows", "Rows of publications.", _LAYER, registry=REGISTRY)
 COMMIT_SECONDS: Final = Histogram(
     "ocelake_commit_seconds",

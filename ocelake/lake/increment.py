@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from ocelake import metrics
 from ocelake.errors import LakeError, NotFound, StalePublication
 from ocelake.lake.audits import audit_gold, audit_silver, blocking
 from ocelake.lake.build import (
@@ -138,7 +139,7 @@ def advance(lake: Lake, log_id: str, layers: Sequence[Layer] = ("silver", "gold"
 
 
 def _advanced(lake: Lake, log_id: str, layer: Layer) -> PublicationRecord:
-    attempt = 0
+    attempt, began = 0, time.perf_counter()
     while True:
         base = newest_number(lake, log_id, layer)
         read, settings = sources(lake, log_id, layer), STEPS[layer].settings(lake, log_id)
@@ -162,6 +163,7 @@ def _advanced(lake: Lake, log_id: str, layer: Layer) -> PublicationRecord:
         else:
             if computed.followed is not None:
                 lake.followed[log_id] = computed.followed
+            metrics.ADVANCE_SECONDS.labels(log_id, layer).observe(time.perf_counter() - began)
             return record
 
 

@@ -121,6 +121,7 @@ class TopicConsumer:
         self._given: list[TopicPartition] = []
         self._shared_out = False
         self._since: float | None = None
+        self._times: dict[TopicPartition, float] = {}
 
     # --- which partitions
 
@@ -145,6 +146,9 @@ class TopicConsumer:
     def _revoked(self, client: Consumer, partitions: list[Assigned]) -> None:
         gone = {(item.topic, item.partition) for item in partitions}
         held = [Assigned(*place) for place in gone if self._held.pop(place, None)]
+        for place in gone:  # whoever has them now tells how far behind they are
+            for metric in (metrics.LAG_MESSAGES, metrics.LAG_SECONDS):
+                metric.remove(*self._labels(place))
         self._ended -= gone
         self._given = [place for place in self._given if place not in gone]
         client.incremental_unassign(held)
@@ -230,6 +234,7 @@ class TopicConsumer:
             elif held is not None:  # else it is of a partition that was taken away
                 messages: list[Any] = list(run)
                 held.add([message.offset() for message in messages], [message.value() for message in messages])
+                self._times[place] = messages[-1].timestamp()[1] / 1000
                 self._since = self._since or time.monotonic()
 
     def _is_due(self) -> bool:
@@ -306,14 +311,25 @@ class TopicConsumer:
         for held, records in decoded:
             self._count(held, records)
         self._held |= {held.place: Range(held.place, held.end) for held in ranges}
+        self._show_lag()
         return record
 
+    def _labels(self, place: TopicPartition) -> tuple[str, str, str]:
+        return self._log_id, place[0], str(place[1])
+
     def _count(self, held: Range, records: Records) -> None:
-        labels = self._log_id, held.place[0], str(held.place[1])
+        labels = self._labels(held.place)
         metrics.CONSUMED_MESSAGES.labels(*labels).inc(len(held.values))
         metrics.CONSUMED_BYTES.labels(*labels).inc(held.size)
         metrics.QUARANTINED_RECORDS.labels(*labels).inc(records.events["defect"].count())
-        metrics.LAG_MESSAGES.labels(*labels).set(self._behind(held))
+
+    def _show_lag(self) -> None:
+        """Tell how far publications are behind each partition, whether or not it was read on."""
+        for place, held in self._held.items():
+            behind = len(held.values) + self._behind(held)
+            metrics.LAG_MESSAGES.labels(*self._labels(place)).set(behind)
+            age = time.time() - self._times.get(place, time.time()) if behind else 0.0
+            metrics.LAG_SECONDS.labels(*self._labels(place)).set(max(0.0, age))
 
     def _catch_up(self) -> None:
         """Begin those partitions again in which another writer has read on."""
@@ -330,10 +346,16 @@ class TopicConsumer:
             wait=wait_random_exponential(0.1, _LONGEST_WAIT),
             stop=stop_when_event_set(self._stop),
             sleep=sleep_using_event(self._stop),
-            before_sleep=_tell_of_wait,
+            before_sleep=self._tell_of_wait,
             reraise=True,
         )
         return retrying(function)
+
+    def _tell_of_wait(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0.0
+        _LOG.warning("Not published yet, again in %.1f s: %s", wait, str(error).partition("\n")[0])
+        self._show_lag()
 
     # --- offsets that the brokers do not have
 
@@ -369,9 +391,3 @@ def _may_pass(error: BaseException) -> bool:
     return (
         isinstance(error, StalePublication | Unreachable) or database_may_recover(error) or warehouse_may_recover(error)
     )
-
-
-def _tell_of_wait(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    wait = state.next_action.sleep if state.next_action else 0.0
-    _LOG.warning("Not published yet, again in %.1f s: %s", wait, str(error).partition("\n")[0])
