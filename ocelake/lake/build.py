@@ -25,7 +25,7 @@ from ocelake.mining.resources import resource_attributes
 from ocelake.ocel.conform import Conformed, conform
 from ocelake.ocel.model import Ocel
 from ocelake.settings import LogSettings, MiningSettings
-from ocelake.tables import READS, as_table, layer_tables
+from ocelake.tables import READS, TABLES, as_table, layer_tables
 
 if TYPE_CHECKING:
     from ocelake.lake.lake import Lake
@@ -341,7 +341,7 @@ def _compare(lake: Lake, record: PublicationRecord, recomputed: Mapping[str, pl.
     found = []
     for identifier, frame in recomputed.items():
         published = lake.read(identifier, record.log_id, as_of=record.publication_id).select(frame.columns)
-        ours, theirs = (_hashes(rows) for rows in (published, frame))
+        ours, theirs = (_hashes(rows.drop(TABLES[identifier].provenance)) for rows in (published, frame))
         both = ours.join(theirs, on="row", how="full", suffix="_again", coalesce=True).fill_null(0)
         differs = pl.col("len").cast(pl.Int64) - pl.col("len_again").cast(pl.Int64)
         extra = both.select(differs.clip(lower_bound=0).sum()).item()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +109,7 @@ def variant_id(activities: Sequence[str]) -> str:
     >>> variant_id(["ab", "c"]) == variant_id(["a", "bc"])
     False
     """
-    return _digest([_prefixed(name) for name in activities])
+    return _digest(b"".join(_prefixed(name) for name in activities))
 
 
 def _prefixed(name: str) -> bytes:
@@ -116,8 +117,18 @@ def _prefixed(name: str) -> bytes:
     return len(text).to_bytes(4, "big") + text
 
 
-def _digest(names: Sequence[bytes]) -> str:
-    return hashlib.blake2b(b"".join(names), digest_size=8).hexdigest()
+def _digest(names: bytes | memoryview) -> str:
+    return hashlib.blake2b(names, digest_size=8).hexdigest()
+
+
+def _digests(activities: pl.Series, codes: Codes, bounds: npt.NDArray[np.int64]) -> list[str]:
+    """Give the ids of many sequences that lie one after the other."""
+    names = pa.array([_prefixed(name) for name in activities], pa.large_binary()).take(pa.array(codes))
+    _, places, data = names.buffers()
+    if data is None:
+        return [_digest(b"")] * (len(bounds) - 1)
+    starts, text = np.frombuffer(places, dtype=np.int64)[bounds].tolist(), memoryview(data)
+    return [_digest(text[start:end]) for start, end in pairwise(starts)]
 
 
 def trace_variants(traces: Traces, variants: Variants) -> pl.DataFrame:
@@ -142,12 +153,11 @@ def trace_variants(traces: Traces, variants: Variants) -> pl.DataFrame:
     """
     example = variants.example
     starts, ends = traces.offsets[example], traces.offsets[example + 1]
-    prefixed = np.array([_prefixed(name) for name in traces.activities], dtype=object)
-    ids = [_digest(prefixed[traces.step_activity[start:end]].tolist()) for start, end in zip(starts, ends, strict=True)]
     lengths = ends - starts
     bounds = np.concatenate(([0], np.cumsum(lengths)))
-    taken = np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], lengths)
-    names = traces.activities.gather(traces.step_activity[taken])
+    taken = traces.step_activity[np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], lengths)]
+    ids = _digests(traces.activities, taken, bounds)
+    names = traces.activities.gather(taken)
     first, last = _first_last(traces)
     by_variant = pl.DataFrame({"variant": variants.of_object, "duration": last - first}).group_by("variant")
     sums = by_variant.agg(pl.len().cast(pl.Int64).alias("objects"), pl.col("duration").cast(pl.Int128).sum())

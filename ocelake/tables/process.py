@@ -97,10 +97,11 @@ SPECS: Final = (
             instant("last_time", "Its last event; null for an empty trace."),
             seconds("cycle_time", "From its first event to its last; null for an empty trace"),
             count("events", "Distinct events.", required=True),
-            text("publication_id", "The silver publication that the summary was computed from.", required=True),
+            text("publication_id", "The silver publication that the summary was last computed from.", required=True),
         ),
         key=("log_id", "object_id"),
         sort=("object_type", "object_id"),
+        provenance=("publication_id",),
     ),
     TableSpec(
         "gold",

@@ -103,6 +103,8 @@ class TableSpec:
         The order of rows within a file.
     bucket : str or None
         The id column whose hash splits a large log into buckets; the table then has a ``bucket`` column.
+    provenance : tuple of str
+        Columns that say when a row was computed, and not what: equal results may differ in them.
     """
 
     namespace: str
@@ -113,6 +115,7 @@ class TableSpec:
     key: tuple[str, ...] = ()
     sort: tuple[str, ...] = ()
     bucket: str | None = None
+    provenance: tuple[str, ...] = ()
 
     @property
     def identifier(self) -> str:

@@ -149,10 +149,14 @@ def move_traces(before: Traces, sequence: Positions, change: LogChange) -> tuple
     object_types, kind, object_type = _names(
         before.object_types, before.object_type, object_before, came_objects["object_type"]
     )
-    kept = (event[before.step_event] >= 0) & (objects[before.step_object] >= 0)
+    keys = objects[before.step_object]
+    keys <<= 32
+    # What went is -1, and so is any key that is made of it.
+    keys |= event[before.step_event]
+    kept = keys >= 0
     kept[_positions_of_steps(before, change.relations_went)] = False
-    keys = objects[before.step_object] << 32 | event[before.step_event]
-    keys = keys[kept]
+    if not kept.all():
+        keys = keys[kept]
     added = _keys(event_ids, object_ids, change.relations_came)
     place = np.searchsorted(keys, added)
     fresh = np.ones(len(added), dtype=bool)
@@ -305,7 +309,8 @@ def _inverse(origins: Positions, size: int) -> Positions:
 def _woven_array(old: npt.NDArray[Any], origins: Positions, new: npt.NDArray[Any]) -> npt.NDArray[Any]:
     result = np.empty(len(origins), dtype=old.dtype)
     stayed = origins >= 0
-    result[stayed] = old[origins[stayed]]
+    # Entries that stay keep their order: where all do, they are all there is.
+    result[stayed] = old if len(old) + len(new) == len(origins) else old[origins[stayed]]
     result[~stayed] = new
     return result
 
