@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ocelake.ocel.json_scan import Elements
 from ocelake.ocel.records import EVENT_RECORD, MESSAGE_RECORD, OBJECT_RECORD
-from ocelake.tables import ATTRIBUTE, RELATIONSHIP
+from ocelake.tables import ATTRIBUTE, RELATIONSHIP, VALUE_TYPES
 
 __all__ = ["EVENT", "MESSAGE", "OBJECT", "RecordKind", "connect", "read_columns"]
 
@@ -40,23 +40,28 @@ class RecordKind:
         Its plain members, and the columns that they become.
     relation : dict of str to str
         The members of one of its relations, the target first, and the fields that they become.
+    typed : bool
+        Whether the ``type`` of a value is one of its members, and not left over.
     """
 
     schema: pl.Schema
     header: dict[str, str]
     relation: dict[str, str] = field(default_factory=lambda: {"objectId": "object_id", "qualifier": "qualifier"})
+    typed: bool = False
 
     @property
     def query(self) -> str:
         """SQL that parses the records of the table ``chunk``; a record that is no JSON gives nulls."""
         plain = ", ".join(f'"{name}": "JSON"' for name in self.header)
-        nested = '"attributes": [{"name": "JSON", "time": "JSON", "value": "JSON"}], '
+        members = ("name", "time", "value", *(("type",) if self.typed else ()))
+        nested = '"attributes": [{' + ", ".join(f'"{name}": "JSON"' for name in members) + "}], "
         nested += '"relationships": [{' + ", ".join(f'"{name}": "JSON"' for name in self.relation) + "}]"
+        attribute = ", ".join(f'"{name}" VARCHAR' for name in members)
         relation = ", ".join(f'"{name}" VARCHAR' for name in self.relation)
         columns = ", ".join(f"CAST(j.{name} AS VARCHAR) AS {name}" for name in self.header)
         return f"""
             SELECT {columns},
-                CAST(j.attributes AS STRUCT(name VARCHAR, "time" VARCHAR, "value" VARCHAR)[]) AS attributes,
+                CAST(j.attributes AS STRUCT({attribute})[]) AS attributes,
                 CAST(j.relationships AS STRUCT({relation})[]) AS relationships
             FROM (SELECT TRY(from_json(r, '{{{plain}, {nested}}}')) AS j FROM chunk)
         """  # noqa: S608  # built from the constants below
@@ -68,6 +73,7 @@ MESSAGE: Final = RecordKind(
     MESSAGE_RECORD,
     {name: name for name in ("id", "type", "time", "version", "sequence", "kind")},
     {"objectId": "object_id", "qualifier": "qualifier", "objectType": "object_type"},
+    typed=True,
 )
 
 
@@ -117,17 +123,23 @@ def read_columns(
             whole &= scalar.plain
     attributes, attribute_offsets = _lists(_array(table, "attributes"), left)
     relations, relation_offsets = _lists(_array(table, "relationships"), left)
-    name, time, value = (_decode(_series(part)) for part in attributes.flatten())
+    name, time, value, *told = (_decode(_series(part)) for part in attributes.flatten())
     relation = [_decode(_series(part)) for part in relations.flatten()]
-    left -= _sums(name.strings + time.strings + value.strings, attribute_offsets)
+    left -= _sums(np.sum([part.strings for part in (name, time, value, *told)], axis=0), attribute_offsets)
     left -= _sums(np.sum([part.strings for part in relation], axis=0), relation_offsets)
     odd_attribute = ~(name.plain & time.plain & value.value) | (name.strings == 0)
+    value_type = value.kind
+    for kind_told in told:
+        known = kind_told.text.is_in(VALUE_TYPES).fill_null(value=False).to_numpy()
+        marked = known & value.kind.is_null().to_numpy() & (value.strings > 0)
+        odd_attribute |= (kind_told.strings > 0) & ~marked
+        value_type = value_type.zip_with(kind_told.text.is_null(), kind_told.text)
     odd_relation = ~np.all([part.plain for part in relation], axis=0) | (relation[0].strings == 0)
     whole &= (_sums(odd_attribute, attribute_offsets) == 0) & (_sums(odd_relation, relation_offsets) == 0)
     _account_nulls(rows, left, _sums(value.strings == 0, attribute_offsets), whole)
     values = _literals(value, attribute_offsets, rows, whole)
     columns["attributes"] = _nest(
-        {"name": name.text, "time": time.text, "value": values, "value_type": value.kind}, attribute_offsets, ATTRIBUTE
+        {"name": name.text, "time": time.text, "value": values, "value_type": value_type}, attribute_offsets, ATTRIBUTE
     )
     related = {column: part.text for column, part in zip(kind.relation.values(), relation, strict=True)}
     columns["relationships"] = _nest(related, relation_offsets, RELATIONSHIP)

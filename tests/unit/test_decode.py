@@ -149,6 +149,8 @@ def test_the_undecodable_go_to_quarantine() -> None:
         EVENT.replace(b"{", b'{"version":0,"sequence":-12,"kind":"event",', 1),
         OBJECT.replace(b"{", b'{"kind":"object","version":3,', 1),
         EVENT.replace(b'"of"', b'"of","objectType":"order"'),
+        OBJECT.replace(b"1.50", b'"2024-01-01","type":"time"'),
+        OBJECT.replace(b"1.50", b'"[1]","type":"list"'),
     ],
 )
 def test_ordinary_messages_stay_in_columns(message: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
