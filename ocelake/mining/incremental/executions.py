@@ -290,10 +290,6 @@ def _leading(traces: Traces, settings: MiningSettings) -> dict[str, dict[str, pl
     return {kind: execution_tables(parts, [find_executions(parts, kind)], equality=equality) for kind in kinds}
 
 
-def _sizes(traces: Traces) -> tuple[int, int, int]:
-    return len(traces.event_ids), len(traces.object_ids), len(traces.step_event)
-
-
 def _at(values: npt.NDArray[Any], positions: npt.NDArray[np.integer[Any]], missing: int = -1) -> npt.NDArray[Any]:
     """Look values up; what is at -1 is missing."""
     found: npt.NDArray[Any] = np.append(values, np.array([missing], dtype=values.dtype))[positions]
@@ -352,8 +348,12 @@ def _compare(
     went = np.flatnonzero(moves.step < 0)
     went = went[old.of_object[before.step_object[went]] >= 0]
     left_event, left_object = before.step_event[went], before.step_object[went]
-    # A relation of an event or object that is gone has -1 in its key, as no new one has.
-    left = ~np.isin(_keys(event[left_event], thing[left_object]), _keys(new_event, new_object))
+    left = np.ones(len(went), dtype=bool)
+    if len(went):
+        # New relations are in the order of their keys. One whose event or object is gone has a key below all of them.
+        keys = np.append(_keys(new_event, new_object), np.iinfo(np.int64).max)
+        sought = _keys(event[left_event], thing[left_object])
+        left = keys[np.searchsorted(keys, sought)] != sought
     return _Change(
         event=event,
         object=thing,
@@ -439,8 +439,7 @@ def _regroup(old: ConnectedExecutions, change: _Change, after: Traces) -> tuple[
     of_event[loose_events] = np.arange(len(kept), border)
     of_object[loose_objects] = np.arange(border, border + len(loose_objects))
     nodes = border + len(loose_objects)
-    edges = (np.ones(len(ends[0]), dtype=np.int8), (of_event[ends[0]], of_object[ends[1]]))
-    count, component = connected_components(coo_array(edges, shape=(nodes, nodes)), directed=False)
+    count, component = _components(nodes, of_event[ends[0]], of_object[ends[1]])
 
     # A component of one old execution alone keeps its name, and so its place among those that do.
     single = np.bincount(component, minlength=count)[component[: len(kept)]] == 1
@@ -475,6 +474,31 @@ def _regroup(old: ConnectedExecutions, change: _Change, after: Traces) -> tuple[
     )
     named[others] = found["code"].fill_null(-1).to_numpy()
     return executions, _Passage(whole, named, _at(code[component], node), loose_events, loose_objects)
+
+
+def _components(nodes: int, ones: Positions, others: Positions) -> tuple[int, Codes]:
+    """Find the connected components of a graph from the ends of its edges.
+
+    What is near the node with the most edges is put together first: where a hub makes one component of nearly all,
+    that leaves few edges.
+    """
+    near = np.zeros(nodes, dtype=bool)
+    pays = len(ones) > 0
+    if pays:
+        near[np.bincount(others).argmax()] = True
+    while pays:
+        near[others[near[ones]]] = True
+        near[ones[near[others]]] = True
+        apart = np.flatnonzero(~(near[ones] & near[others]))
+        pays = 0 < 2 * len(apart) < len(ones)
+        ones, others = ones[apart], others[apart]
+    number = np.cumsum(~near) - (not near.any())
+    number[near] = 0
+    size = int(number.max(initial=-1)) + 1
+    # Bits, as it does not count how many edges are between the same two.
+    edges = coo_array((np.ones(len(ones), dtype=bool), (number[ones], number[others])), shape=(size, size))
+    count, component = connected_components(edges, directed=False)
+    return count, component[number]
 
 
 def _torn(old: ConnectedExecutions, change: _Change) -> Mask:
