@@ -58,6 +58,9 @@ Mask = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 
 _VARIANTS: Final = "gold.execution_variants"
+_ROUNDS: Final = 4
+"""How far from a hub, over events, is searched before all components are."""
+
 _ROWS: Final = ("ocel.process_executions", "ocel.execution_events", "ocel.execution_objects")
 
 
@@ -419,7 +422,7 @@ def _regroup(old: ConnectedExecutions, change: _Change, after: Traces) -> tuple[
     kept = np.flatnonzero(~torn)
 
     # The graph: what is left of an old execution is one node; each event and object that is in none is one.
-    node = np.full(len(torn), -1)
+    node = np.full(len(torn), -1, dtype=np.int32)
     node[kept] = np.arange(len(kept))
     of_event = _at(_at(node, old.of_event), change.event_before)
     of_object = np.where(change.members, _at(_at(node, old.of_object), change.object_before), -1)
@@ -476,22 +479,22 @@ def _regroup(old: ConnectedExecutions, change: _Change, after: Traces) -> tuple[
     return executions, _Passage(whole, named, _at(code[component], node), loose_events, loose_objects)
 
 
-def _components(nodes: int, ones: Positions, others: Positions) -> tuple[int, Codes]:
+def _components(nodes: int, ones: Codes, others: Codes) -> tuple[int, Codes]:
     """Find the connected components of a graph from the ends of its edges.
 
     What is near the node with the most edges is put together first: where a hub makes one component of nearly all,
     that leaves few edges.
     """
     near = np.zeros(nodes, dtype=bool)
-    pays = len(ones) > 0
-    if pays:
+    if len(ones):
         near[np.bincount(others).argmax()] = True
-    while pays:
+    for _ in range(_ROUNDS):
         near[others[near[ones]]] = True
         near[ones[near[others]]] = True
         apart = np.flatnonzero(~(near[ones] & near[others]))
-        pays = 0 < 2 * len(apart) < len(ones)
         ones, others = ones[apart], others[apart]
+        if not len(ones):
+            break
     number = np.cumsum(~near) - (not near.any())
     number[near] = 0
     size = int(number.max(initial=-1)) + 1
