@@ -5,6 +5,7 @@ The definitions lie in the checkout, beside the library; the instance is the one
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sys
@@ -184,7 +185,12 @@ def _instance() -> Any:
         partial.rename(home / "dagster.yaml")
     from dagster import DagsterInstance
 
-    return DagsterInstance.get()
+    # Two processes that open a new instance at once would both create its databases, and break them.
+    with (home / ".ocelake.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        instance = DagsterInstance.get()
+        instance.get_dynamic_partitions(_PARTITIONS)  # they are created when they are first asked
+        return instance
 
 
 @contextmanager

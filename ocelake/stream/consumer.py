@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -226,15 +227,18 @@ class TopicConsumer:
 
     def _poll(self) -> None:
         """Take what the client has got, for a moment."""
-        for place, run in groupby(self._client.consume(_LOOK_MESSAGES, _LOOK_SECONDS), key=_place):
-            held = self._held.get(place) if place else None
-            if place is None:
-                for message in run:
-                    self._meet(message)
+        messages: list[Any] = self._client.consume(_LOOK_MESSAGES, _LOOK_SECONDS)
+        # Of each message no more is done in Python than cannot be avoided.
+        failed = (error is not None for error in map(Message.error, messages))
+        kinds: Iterable[Any] = zip(map(Message.topic, messages), map(Message.partition, messages), failed, strict=True)
+        for (topic, partition, is_error), run in groupby(zip(kinds, messages, strict=True), key=itemgetter(0)):
+            held, found = self._held.get((topic, partition)), [message for _, message in run]
+            if is_error:
+                for message in found:
+                    self._meet(message.error(), held, message.offset())
             elif held is not None:  # else it is of a partition that was taken away
-                messages: list[Any] = list(run)
-                held.add([message.offset() for message in messages], [message.value() for message in messages])
-                self._times[place] = messages[-1].timestamp()[1] / 1000
+                held.add([message.offset() for message in found], [message.value() for message in found])
+                self._times[held.place] = found[-1].timestamp()[1] / 1000
                 self._since = self._since or time.monotonic()
 
     def _is_due(self) -> bool:
@@ -246,14 +250,11 @@ class TopicConsumer:
             or sum(held.size for held in self._held.values()) >= _MOST_BYTES
         )
 
-    def _meet(self, message: Message) -> None:
-        error, place = message.error(), (message.topic() or "", message.partition() or 0)
-        assert error is not None
-        held = self._held.get(place)
+    def _meet(self, error: KafkaError, held: Range | None, offset: int) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             if held is not None:
-                held.read_to(message.offset() or 0)
-                self._ended.add(place)
+                held.read_to(offset)
+                self._ended.add(held.place)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             if held is not None:
                 self._find_out_of_range(held)
@@ -379,11 +380,6 @@ class TopicConsumer:
             _LOG.warning("%s, partition %s: %s", topic, partition, lost)
             self.commit()  # so that the gap is one between two batches
         self._begin_again(held.place, low)
-
-
-def _place(message: Message) -> TopicPartition | None:
-    """Give topic and partition of a message; None for an error."""
-    return None if message.error() else (message.topic(), message.partition())  # type: ignore[return-value]  # it has both
 
 
 def _may_pass(error: BaseException) -> bool:

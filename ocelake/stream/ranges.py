@@ -74,10 +74,12 @@ class Range:
             return
         if self.first is None:
             self.first = offsets[0]
-        self.offsets.extend(offsets[known:])
-        self.values.extend(values[known:])
+        if known:
+            offsets, values = offsets[known:], values[known:]
+        self.offsets.extend(offsets)
+        self.values.extend(values)
         self.end = offsets[-1] + 1
-        self.size += sum(len(value) for value in values[known:] if value)
+        self.size += sum(map(len, filter(None, values)))
 
     def read_to(self, end: int) -> None:
         """Take note that there are no further messages before an offset."""
@@ -99,7 +101,7 @@ def batch_rows(ranges: Sequence[tuple[Range, Records]], format: str) -> pl.DataF
             "batch_id": read.batch_id,
             "source": read.place[0],
             "format": format,
-            "content_hash": hashlib.sha256(b"".join(value or b"" for value in read.values)).hexdigest(),
+            "content_hash": hashlib.sha256(b"".join(filter(None, read.values))).hexdigest(),
             "topic": read.place[0],
             "partition": read.place[1],
             "first_offset": read.first,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from itertools import count
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from ocelake.errors import MessagesLost
 from ocelake.lake import Lake, open_lake
 from ocelake.settings import LakeSettings
 from ocelake.stream.settings import KafkaSettings
@@ -16,12 +19,16 @@ from tests.integration.kafka_fixtures import *  # noqa: F403  # fixtures
 from tests.integration.lake_processes import COMPLETED, start
 from tests.integration.stream_processes import (
     LOG,
+    PARTITIONS,
     assert_ranges_tile,
     difference,
+    places,
     produce,
     read_up,
     read_up_and_die,
+    reader,
 )
+from tests.unit.test_lake_offsets import batches
 
 LONG = bool(os.environ.get("OCELAKE_LONG_TESTS"))
 MOST_STEPS = 150
@@ -82,3 +89,53 @@ def test_killed_at_every_step_between_poll_and_commit(
     assert_ranges_tile(open_lake(settings=settings))
     assert died_old > (20 if LONG else 5)
     assert died_new >= LONG
+
+
+def test_messages_that_expired_before_they_were_read_are_told_and_not_passed_over(
+    lake: Lake, mock_kafka: KafkaSettings, topic: str
+) -> None:
+    sent = produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
+    read_up(lake, mock_kafka, topic)
+    produce(mock_kafka, topic, (f"{n}-{secrets.token_hex(30_000)}" for n in range(4 * 150)))  # it keeps 5 MB of each
+    with pytest.raises(MessagesLost, match=rf"offsets, 2 to \d+, expired before they were read\. \[{topic}, partition"):
+        read_up(lake, mock_kafka, topic)
+    assert difference(lake, sent) == ({}, {}), "nothing was passed over"
+    assert sum(read_up(lake, mock_kafka, topic, skip_lost=True)) < 600
+    batches = lake.read("bronze.batches", LOG).filter(pl.col("partition") == 0).sort("first_offset")
+    (_, last), (first, end) = batches.select("first_offset", "last_offset").rows()
+    assert last == 1
+    assert first > 2, "the gap is one between two batches"
+    assert end == 151
+    assert read_up(lake, mock_kafka, topic) == []
+
+
+def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
+    lake: Lake, mock_kafka: KafkaSettings, topic: str
+) -> None:
+    for number in range(PARTITIONS):
+        with lake.publication(LOG, "bronze", offsets={(topic, number): None}) as publication:
+            publication.append("bronze.batches", batches({(topic, number): (0, 99)}))
+            publication.commit()
+    produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
+    with pytest.raises(MessagesLost, match="ends at offset 1, but was read up to 99: it was made anew or cut"):
+        read_up(lake, mock_kafka, topic)
+
+
+def test_a_consumer_that_was_overtaken_drops_what_it_has_and_goes_on_behind(
+    lake: Lake, mock_kafka: KafkaSettings, topic: str
+) -> None:
+    sent = produce(mock_kafka, topic, (f"a{n}" for n in range(40)))
+    slow = reader(lake, mock_kafka, topic, max_seconds=3600)
+    slow.take(places(topic))
+    while not slow.caught_up:
+        slow._begin()
+        slow._poll()
+    read_up(lake, mock_kafka, topic)
+    sent += produce(mock_kafka, topic, (f"b{n}" for n in range(20)))
+    assert slow.commit() is None, "another one has published all of it"
+    made: list[int] = []
+    slow.run(lambda committed: made.append(committed.messages), until_caught_up=True)
+    slow.close()
+    assert made == [20]
+    assert difference(lake, sent) == ({}, {})
+    assert_ranges_tile(lake)
