@@ -120,7 +120,8 @@ def flow(kafka: KafkaSettings, lake: Lake, messages: int, rate: float, consumers
     create_topic(kafka, topic, PARTITIONS)
     lake.ensure_tables()
     with _streaming(kafka, lake, topic, log_id, consumers):
-        _wait(lake, log_id, send_first(kafka, topic), _START_SECONDS)
+        if _wait(lake, log_id, send_first(kafka, topic), _START_SECONDS):
+            raise TimeoutError("the consumers did not begin")
         achieved = send(kafka, topic, messages, rate)
         began = time.perf_counter()
         missing = _wait(lake, log_id, messages + PARTITIONS, 5)
