@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import polars as pl
@@ -15,6 +16,7 @@ from dagster import (
     AssetKey,
     AssetSpec,
     AutomationCondition,
+    FreshnessPolicy,
     MaterializeResult,
     MetadataValue,
     PreviewWarning,
@@ -32,6 +34,9 @@ from ocelake.tables import TABLES, Layer, TableSpec, cost, layer_tables
 __all__ = ["asset_key", "check_results", "check_spec", "check_specs", "layer_specs", "materializations", "picture"]
 
 OWNERS: Final = ["team:process-mining"]
+
+_FRESH: Final = FreshnessPolicy.time_window(fail_window=timedelta(days=7), warn_window=timedelta(days=1))
+"""Gold of some log is published every day where logs come in; a stream does so every few seconds."""
 
 _TRACES: Final = ("ocel.events", "ocel.event_objects", "ocel.objects")
 """What traces are made of."""
@@ -152,6 +157,7 @@ def layer_specs(
             skippable=True,
             partitions_def=LOGS,
             automation_condition=automation,
+            freshness_policy=_FRESH if layer == "gold" else None,
             owners=OWNERS,
             kinds={"iceberg", "polars"},
             metadata={

@@ -22,6 +22,8 @@ __all__ = [
     "FAILURES",
     "LAG_MESSAGES",
     "LAG_SECONDS",
+    "LATE_EVENTS",
+    "NEW_EVENTS",
     "PUBLICATION_NUMBER",
     "PUBLICATION_TIME",
     "QUARANTINED_RECORDS",
@@ -29,6 +31,7 @@ __all__ = [
     "REGISTRY",
     "RETRIES",
     "ROWS_COMMITTED",
+    "WATERMARK_TIME",
     "serve",
 ]
 
@@ -57,6 +60,16 @@ LAG_SECONDS: Final = Gauge(
 )
 REBALANCES: Final = Counter(
     "ocelake_rebalances", "How often this consumer was given or lost partitions.", ("log",), registry=REGISTRY
+)
+NEW_EVENTS: Final = Counter("ocelake_new_events", "Events that came to the log.", ("log",), registry=REGISTRY)
+LATE_EVENTS: Final = Counter(
+    "ocelake_late_events",
+    "Events that came with a time before the watermark: another event had a greater one.",
+    ("log",),
+    registry=REGISTRY,
+)
+WATERMARK_TIME: Final = Gauge(
+    "ocelake_watermark_timestamp_seconds", "The greatest event time of the log so far.", ("log",), registry=REGISTRY
 )
 QUARANTINED_RECORDS: Final = Counter(
     "ocelake_quarantined_records", "Messages that could not be decoded.", _PARTITION, registry=REGISTRY

@@ -12,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ocelake.lake import Lake, increment, open_lake
+from ocelake.lake.arrivals import arrivals
 from ocelake.lake.build import STEPS, published_tables, sources, verify
 from ocelake.lake.increment import Computed, advance
 from ocelake.lake.maintenance import compact
@@ -146,3 +147,18 @@ def test_a_log_in_batches_is_followed_exactly(tmp_path: Path, seed: int, ways: l
     assert ways[:2] == [("silver", False), ("gold", False)]
     assert all(by_changes for _, by_changes in ways[2:])
     assert advance(lake, "shop")["gold"].number == lake.latest("shop", "gold").number
+
+
+def test_what_came_late_is_told_when_it_comes(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path)
+    events, objects = records(generate(60, seed=3))
+    events.sort(key=lambda event: event["time"])
+    land(lake, "shop", 0, events[10:40], objects)
+    first = advance(lake, "shop", ("silver",))["silver"]
+    corrected = {**events[20], "version": 1, "activity": "check order"}
+    land(lake, "shop", 1, [*events[:4], *events[40:50], corrected, events[30]], [])
+    second = advance(lake, "shop", ("silver",))["silver"]
+    found = arrivals(lake, since=first, until=second)
+    assert (found.events, found.late, found.late_share) == (14, 4, 4 / 14)
+    assert found.watermark == lake.read("ocel.events", "shop")["time"].max()
+    assert arrivals(lake, since=second, until=second).late_share == 0.0
