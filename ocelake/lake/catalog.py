@@ -16,12 +16,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import StagedTable, Table
+from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import RemoveSnapshotsUpdate, TableRequirement, TableUpdate
 from pyiceberg.typedef import Identifier
 from sqlalchemy import (
@@ -37,6 +39,7 @@ from sqlalchemy import (
     Select,
     String,
     UniqueConstraint,
+    delete,
     event,
     func,
     insert,
@@ -46,6 +49,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.schema import CreateIndex
 
 from ocelake.lake.records import PublicationRecord
 from ocelake.resilience import Guard
@@ -71,6 +75,25 @@ _PUBLICATIONS: Final = SqlTable(
     Column("settings", JSON, nullable=False),
     UniqueConstraint("log_id", "layer", "number"),
     Index("lake_publications_layer_time", "layer", "time"),
+    Index("lake_publications_log_layer_time", "log_id", "layer", "time"),
+)
+
+_DROPPED: Final = SqlTable(
+    "lake_dropped_snapshots",
+    _METADATA,
+    Column("identifier", String(100), primary_key=True),
+    Column("snapshot_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False, comment="When it was dropped: UTC, in microseconds since 1970."),
+    Column("snapshot", JSON, nullable=False, comment="As it was in the table's metadata."),
+    Index("lake_dropped_snapshots_time", "identifier", "time"),
+)
+
+_LEASES: Final = SqlTable(
+    "lake_leases",
+    _METADATA,
+    Column("name", String(100), primary_key=True),
+    Column("owner", String(32), nullable=False),
+    Column("until", BigInteger, nullable=False, comment="UTC, in microseconds since 1970."),
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,11 +106,19 @@ class PointerMoved(Exception):  # a signal between two functions, not an error t
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """One table pointer: from the metadata it was staged against to the new one (the same for an unchanged table)."""
+    """One table pointer: from the metadata it was staged against to the new one (the same for an unchanged table).
+
+    Attributes
+    ----------
+    dropped : tuple of Snapshot
+        Snapshots that the new metadata no longer has. They stay known, so that whoever has begun to read one of them
+        can go on; `ocelake.lake.maintenance` removes their files later.
+    """
 
     identifier: str
     before: str
     after: str
+    dropped: tuple[Snapshot, ...] = ()
 
 
 class PublicationCatalog(SqlCatalog):
@@ -117,6 +148,9 @@ class PublicationCatalog(SqlCatalog):
             try:
                 super()._init_catalog()
                 _METADATA.create_all(self.engine)
+                with self.engine.begin() as connection:
+                    for index in _PUBLICATIONS.indexes:  # a lake may be older than an index
+                        connection.execute(CreateIndex(index, if_not_exists=True))
                 return
             except (OperationalError, ProgrammingError):
                 if last:
@@ -243,6 +277,18 @@ class PublicationCatalog(SqlCatalog):
             )
             if moved.rowcount != 1:
                 raise PointerMoved(item.identifier)
+            if item.dropped:
+                now = (datetime.now(UTC) - _EPOCH) // _MICROSECOND
+                rows = [
+                    {
+                        "identifier": item.identifier,
+                        "snapshot_id": snapshot.snapshot_id,
+                        "time": now,
+                        "snapshot": snapshot.model_dump(mode="json", by_alias=True),
+                    }
+                    for snapshot in item.dropped
+                ]
+                connection.execute(insert(_DROPPED), rows)
 
     def remove_old_metadata(self, base: Table, new: StagedTable) -> None:
         """Delete metadata files that the table's log no longer lists, as a pyiceberg commit does."""
@@ -291,9 +337,84 @@ class PublicationCatalog(SqlCatalog):
             query = query.limit(limit)
         return [_record(row._asdict()) for row in self._rows(query, connection)]
 
+    def dropped(
+        self, identifier: str, *, snapshot_id: int | None = None, until: datetime | None = None
+    ) -> list[Snapshot]:
+        """Give the snapshots of a table that were dropped and whose files are still there, oldest first.
+
+        Parameters
+        ----------
+        identifier : str
+            The table.
+        snapshot_id : int, optional
+            This one alone.
+        until : datetime, optional
+            Those that were dropped before.
+        """
+        query = select(_DROPPED.c.snapshot).where(_DROPPED.c.identifier == identifier).order_by(_DROPPED.c.time)
+        if snapshot_id is not None:
+            query = query.where(_DROPPED.c.snapshot_id == snapshot_id)
+        if until is not None:
+            query = query.where(_DROPPED.c.time < (until - _EPOCH) // _MICROSECOND)
+        return [Snapshot.model_validate(row.snapshot) for row in self._rows(query, None)]
+
+    def forget(self, identifier: str, snapshot_ids: Collection[int]) -> None:
+        """Take dropped snapshots off the list, once their files are gone."""
+        with self.exclusive() as connection:
+            connection.execute(
+                delete(_DROPPED).where(
+                    _DROPPED.c.identifier == identifier, _DROPPED.c.snapshot_id.in_(list(snapshot_ids))
+                )
+            )
+
+    def dropped_counts(self, until: datetime) -> dict[str, int]:
+        """Give for each table how many of its snapshots were dropped before a time and still have their files."""
+        query = (
+            select(_DROPPED.c.identifier, func.count().label("snapshots"))
+            .where(_DROPPED.c.time < (until - _EPOCH) // _MICROSECOND)
+            .group_by(_DROPPED.c.identifier)
+        )
+        return {row.identifier: row.snapshots for row in self._rows(query, None)}
+
+    @contextmanager
+    def lease(self, name: str, duration: timedelta) -> Iterator[bool]:
+        """Hold a lease, over all processes: within the block whoever else asks for it is told that it is taken.
+
+        Parameters
+        ----------
+        name : str
+            What it is for.
+        duration : timedelta
+            When it ends by itself, should the holder be killed.
+
+        Yields
+        ------
+        bool
+            Whether it was free.
+        """
+        owner = uuid4().hex
+        now = (datetime.now(UTC) - _EPOCH) // _MICROSECOND
+        with self.exclusive() as connection:
+            connection.execute(delete(_LEASES).where(_LEASES.c.name == name, _LEASES.c.until < now))
+            free = connection.execute(select(_LEASES.c.owner).where(_LEASES.c.name == name)).first() is None
+            if free:
+                until = now + duration // _MICROSECOND
+                connection.execute(insert(_LEASES).values(name=name, owner=owner, until=until))
+        try:
+            yield free
+        finally:
+            if free:
+                with self.exclusive() as connection:
+                    connection.execute(delete(_LEASES).where(_LEASES.c.name == name, _LEASES.c.owner == owner))
+
     def log_ids(self) -> list[str]:
         """Give every log that has a publication, sorted."""
-        query = select(_PUBLICATIONS.c.log_id).distinct().order_by(_PUBLICATIONS.c.log_id)
+        # Leaps from log to log in the index; a plain DISTINCT would go over every publication.
+        table = _PUBLICATIONS.alias()
+        logs = select(func.min(table.c.log_id).label("log_id")).cte("logs", recursive=True)
+        following = select(func.min(table.c.log_id)).where(table.c.log_id > logs.c.log_id).scalar_subquery()
+        logs = logs.union_all(select(following).where(logs.c.log_id.is_not(None)))
+        query = select(logs.c.log_id).where(logs.c.log_id.is_not(None)).order_by(logs.c.log_id)
         return [str(row.log_id) for row in self._rows(query, None)]
 
     def _rows(self, query: Select[*tuple[Any, ...]], connection: Connection | None) -> Sequence[Row[Any]]:

@@ -38,6 +38,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import AssertRefSnapshotId, RemoveSnapshotsUpdate
 from pyiceberg.types import IntegerType, NestedField, StringType, TimestamptzType
 from requests import ConnectionError as NoConnection
@@ -176,6 +177,10 @@ class RestStore:
             if isinstance(error, Unreachable):  # tables may refer to the files, whether or not it was concluded
                 raise OutcomeUnknown(error.what, where=error.where, fix=error.fix) from error
             raise
+
+    def dropped(self, identifier: str, snapshot_id: int) -> Snapshot | None:
+        """Give nothing: a snapshot stays in the table for as long as somebody may be reading it."""
+        return None
 
     def rewrite(self, identifier: str, plan: Callable[[Table], Rewrite | None]) -> bool:
         """Change one table without publishing, by compare-and-swap."""

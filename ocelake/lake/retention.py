@@ -1,8 +1,9 @@
 """Which publications stay readable, and so which snapshots have to stay.
 
 Every publication adds a snapshot to each of its tables, and a table's commits slow down with the number of its
-snapshots. So a store keeps them few while it publishes (`ocelake.lake.store`), and the nightly upkeep removes the files
-that nothing refers to any more (`ocelake.lake.maintenance`).
+snapshots. So a store keeps them few while it publishes (`ocelake.lake.store`): it drops those that are not retained
+from the table's metadata and notes them in the catalog. There whoever is still reading one finds it, until upkeep
+removes its files (`ocelake.lake.maintenance`).
 """
 
 from __future__ import annotations
@@ -29,9 +30,6 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _SLACK: Final = 16
 """Snapshots beyond what is retained that may gather before a publication takes them away."""
 
-_SPARED: Final = 1000
-"""Snapshots that a publication leaves for running readers at most: more would slow down every commit."""
-
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -47,24 +45,22 @@ class Retention:
     age : timedelta
         And of these the ones that are not older.
     grace : timedelta
-        A snapshot that was current within this time stays, for those who are reading it.
+        The files of a snapshot stay for this time after it was dropped, for those who are reading it.
     """
 
     publications: int = 100
     age: timedelta = timedelta(days=30)
     grace: timedelta = timedelta(hours=1)
 
-    def overdue(self, metadata: TableMetadata, now: datetime) -> bool:
-        """Whether a table has so many snapshots that a publication should take some away."""
-        if len(metadata.snapshots) < self.publications + _SLACK:
-            return False
-        since = self.spared_since(metadata, now)
-        return sum(_made(snapshot) < since for snapshot in metadata.snapshots) >= self.publications + _SLACK
+    def overdue(self, metadata: TableMetadata, needed: int = 0) -> bool:
+        """Whether a table has so many snapshots that a publication should take some away.
 
-    def spared_since(self, metadata: TableMetadata, now: datetime) -> datetime:
-        """Give the time since when a publication spares every snapshot: the grace, but at most so many snapshots."""
-        newest = sorted(_made(snapshot) for snapshot in metadata.snapshots)[-_SPARED:]
-        return max(newest[0], now - self.grace) if len(newest) == _SPARED else now - self.grace
+        Parameters
+        ----------
+        needed : int
+            How many were left the last time.
+        """
+        return len(metadata.snapshots) >= max(self.publications, needed) + _SLACK
 
 
 def retained_publications(

@@ -61,14 +61,15 @@ def plan_table(spec: TableSpec, table: Table, view: View, log_id: str | None = N
     files: list[DataFile] = []
     if log_id is not None:
         if (snapshot := view.of(log_id)) is not None:
-            files = slice_files(table, log_id, snapshot)
+            files = slice_files(_table_at(table, snapshot, view), log_id)
     else:
         place = spec.partition.index("log_id")
         if view.snapshot_id is not None:
-            files = [f for f in slice_files(table, None, view.snapshot_id) if f.partition[place] not in view.others]
+            shared = slice_files(_table_at(table, view.snapshot_id, view))
+            files = [file for file in shared if file.partition[place] not in view.others]
         for log, snapshot in sorted(view.others.items()):
             if snapshot is not None:
-                files += slice_files(table, log, snapshot)
+                files += slice_files(_table_at(table, snapshot, view), log)
     return Plan(spec.identifier, table.schema(), tuple(files), table)
 
 
@@ -87,29 +88,30 @@ def scan_table(
                 raise NotFound(f"{spec.identifier} has no column {name!r}.", fix=f"Its columns are {', '.join(known)}.")
         known = list(columns)
     if log_id is not None:
-        parts = [_snapshot(table, view.of(log_id), pl.col("log_id") == log_id)]
+        parts = [_snapshot(table, view, view.of(log_id), pl.col("log_id") == log_id)]
     else:
         rest = ~pl.col("log_id").is_in(sorted(view.others)) if view.others else None
-        parts = [_snapshot(table, view.snapshot_id, rest)]
-        parts += [_snapshot(table, snapshot, pl.col("log_id") == log) for log, snapshot in sorted(view.others.items())]
+        parts = [_snapshot(table, view, view.snapshot_id, rest)]
+        others = sorted(view.others.items())
+        parts += [_snapshot(table, view, snapshot, pl.col("log_id") == log) for log, snapshot in others]
     frames = [part.select(known) for part in parts if part is not None]
     if not frames:
         return spec.schema.to_frame().lazy().select(known)
     return frames[0] if len(frames) == 1 else pl.concat(frames)
 
 
-def _snapshot(table: Table, snapshot_id: int | None, rows: pl.Expr | None) -> pl.LazyFrame | None:
+def _snapshot(table: Table, view: View, snapshot_id: int | None, rows: pl.Expr | None) -> pl.LazyFrame | None:
     if snapshot_id is None:
         return None
     # Polars would else warn at each scan that an optional planner is missing, or use it where it is installed; that one
     # reads the metadata file, and does not see the snapshot that `_table_at` chose.
     os.environ.setdefault("POLARS_ICEBERG_PLANNER", "pyiceberg")
     storage = {name: str(value) for name, value in table.io.properties.items() if name.startswith(_STORAGE)}
-    frame = pl.scan_iceberg(_table_at(table, snapshot_id), storage_options=storage or None)
+    frame = pl.scan_iceberg(_table_at(table, snapshot_id, view), storage_options=storage or None)
     return frame if rows is None else frame.filter(rows)
 
 
-def _table_at(table: Table, snapshot_id: int) -> Table:
+def _table_at(table: Table, snapshot_id: int, view: View) -> Table:
     """Give the table with an earlier snapshot as its current one.
 
     Asking for a snapshot by id would read it with its own, old schema; here it is read with the table's present one.
@@ -117,6 +119,9 @@ def _table_at(table: Table, snapshot_id: int) -> Table:
     if snapshot_id == table.metadata.current_snapshot_id:
         return table
     main = SnapshotRef.model_validate({"snapshot-id": snapshot_id, "type": SnapshotRefType.BRANCH})
-    metadata = table.metadata.model_copy(update={"current_snapshot_id": snapshot_id, "refs": {MAIN_BRANCH: main}})
+    snapshots = [*table.metadata.snapshots, *view.dropped.values()]
+    metadata = table.metadata.model_copy(
+        update={"current_snapshot_id": snapshot_id, "refs": {MAIN_BRANCH: main}, "snapshots": snapshots}
+    )
     # No metadata file says this, so none is named.
     return Table(table.name(), metadata, "", table.io, table.catalog)

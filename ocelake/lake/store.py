@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import StagedTable, Table
+from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from sqlalchemy import Connection
 
@@ -195,6 +196,9 @@ class PublicationStore(Protocol):
             Where that is not certain.
         """
 
+    def dropped(self, identifier: str, snapshot_id: int) -> Snapshot | None:
+        """Give a snapshot that a table no longer has, and whose files are still there for those who read it."""
+
     def rewrite(self, identifier: str, plan: Callable[[Table], Rewrite | None]) -> bool:
         """Change one table without publishing, while others publish: neither makes the other fail.
 
@@ -304,6 +308,12 @@ def still_there(table: Table, draft: Draft, change: Change, snapshot_id: int | N
     return present
 
 
+def _swap(identifier: str, before: Table, after: Table) -> Swap:
+    kept = {snapshot.snapshot_id for snapshot in after.metadata.snapshots}
+    dropped = tuple(snapshot for snapshot in before.metadata.snapshots if snapshot.snapshot_id not in kept)
+    return Swap(identifier, before.metadata_location, after.metadata_location, dropped)
+
+
 class SqlStore:
     """Publications over a SQL catalog: one SQL transaction each.
 
@@ -325,6 +335,7 @@ class SqlStore:
         self.retention = retention or Retention()
         self._cache: OrderedDict[str, Table] = OrderedDict()
         self._cache_lock = threading.Lock()
+        self._needed: dict[str, int] = {}
         self.publications = catalog.publications
         self.log_ids = catalog.log_ids
 
@@ -414,6 +425,10 @@ class SqlStore:
         )
         return found == [record]  # another writer's of the same number has another time, or other snapshots
 
+    def dropped(self, identifier: str, snapshot_id: int) -> Snapshot | None:
+        """Give a snapshot that a table no longer has, and whose files are still there for those who read it."""
+        return next(iter(self.catalog.dropped(identifier, snapshot_id=snapshot_id)), None)
+
     def rewrite(self, identifier: str, plan: Callable[[Table], Rewrite | None]) -> bool:
         """Change one table without publishing: by compare-and-swap, the last time with the lock held."""
         for attempt in range(1, _REWRITES + 1):
@@ -425,9 +440,7 @@ class SqlStore:
                 staged = self.catalog.stage(table, rewrite.updates, rewrite.requirements, rewrite.drop)
                 try:
                     with nullcontext(lock) if lock else self.catalog.exclusive() as connection:
-                        self.catalog.swap(
-                            connection, [Swap(identifier, table.metadata_location, staged.metadata_location)]
-                        )
+                        self.catalog.swap(connection, [_swap(identifier, table, staged)])
                 except PointerMoved:
                     rewrite.discard()
                     with suppress(OSError):
@@ -445,15 +458,12 @@ class SqlStore:
         if draft.batches:
             staged.ledger = Ledger(tables["bronze.batches"], draft.log_id, partial(self._base, draft, connection))
         check_draft(draft, latest, staged.ledger)
-        now, drop = datetime.now(UTC), {}
-        if any(self.retention.overdue(table.metadata, now) for table in tables.values()):
-            retained = retained_publications(self, draft.layer, self.retention, now)
-            drop = {
-                identifier: expired_snapshots(
-                    table.metadata, identifier, retained, since=self.retention.spared_since(table.metadata, now)
-                )
-                for identifier, table in tables.items()
-            }
+        drop: dict[str, list[int]] = {}
+        if any(self.retention.overdue(table.metadata, self._needed.get(name, 0)) for name, table in tables.items()):
+            retained = retained_publications(self, draft.layer, self.retention, datetime.now(UTC))
+            for name, table in tables.items():
+                drop[name] = expired_snapshots(table.metadata, name, retained)
+                self._needed[name] = len(table.metadata.snapshots) - len(drop[name])
         staged.stage(draft, tables, drop)
 
     def _latest(self, draft: Draft, connection: Connection | None) -> PublicationRecord | None:
@@ -525,11 +535,7 @@ class _Staged:
     def swaps(self) -> list[Swap]:
         """Give every pointer's move; a table that stays as it is has to be where it was, too."""
         return [
-            Swap(
-                identifier,
-                self.tables[identifier].metadata_location,
-                part[1].metadata_location if part else self.tables[identifier].metadata_location,
-            )
+            _swap(identifier, self.tables[identifier], part[1] if part else self.tables[identifier])
             for identifier, part in sorted(self._parts.items())
         ]
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
 from ocelake.errors import NotFound
 from ocelake.lake.records import AsOf, Moment, PublicationRecord, parse_publication_id, parse_time
@@ -34,10 +35,13 @@ class View:
         None where those logs have no rows.
     others : mapping of str to (int or None)
         Log to its own snapshot.
+    dropped : mapping of int to Snapshot
+        Those of these snapshots that the table's metadata no longer has, by their ids.
     """
 
     snapshot_id: int | None
     others: Mapping[str, int | None] = field(default_factory=dict)
+    dropped: Mapping[int, Snapshot] = field(default_factory=dict)
 
     def of(self, log_id: str) -> int | None:
         """Give the snapshot of one log."""
@@ -112,22 +116,48 @@ def table_view(
     """
     if store.shared_snapshots and moment.time is None:
         return View(table.metadata.current_snapshot_id)
+    snapshots = _Snapshots(store, spec.identifier, table)
+    view = _view_at(store, spec, snapshots, moment, log_id)
+    return View(view.snapshot_id, view.others, snapshots.dropped)
+
+
+class _Snapshots:
+    """The snapshots of a table that can be read: those of its metadata, and those that were dropped a moment ago."""
+
+    def __init__(self, store: PublicationStore, identifier: str, table: Table) -> None:
+        self.current = table.metadata.current_snapshot_id
+        self.dropped: dict[int, Snapshot] = {}
+        self._store, self._identifier = store, identifier
+        self._present = {snapshot.snapshot_id for snapshot in table.metadata.snapshots}
+
+    def __contains__(self, snapshot_id: int) -> bool:
+        if snapshot_id in self._present or snapshot_id in self.dropped:
+            return True
+        found = self._store.dropped(self._identifier, snapshot_id)
+        if found is not None:
+            self.dropped[snapshot_id] = found
+        return found is not None
+
+
+def _view_at(
+    store: PublicationStore, spec: TableSpec, snapshots: _Snapshots, moment: Moment, log_id: str | None
+) -> View:
     pinned = {log: record for (log, layer), record in moment.pinned.items() if layer == spec.layer}
     if log_id is not None:
         until = pinned[log_id].time if log_id in pinned else moment.time
         record = next(_writers(store, spec, until=until, log_id=log_id), None)
-        return View(None, {log_id: _slice(store, spec, table, record)})
-    others = {log: _slice(store, spec, table, _writer(store, spec, record)) for log, record in pinned.items()}
+        return View(None, {log_id: _slice(store, spec, snapshots, record)})
+    others = {log: _slice(store, spec, snapshots, _writer(store, spec, record)) for log, record in pinned.items()}
     if store.shared_snapshots:
         newest = next(_writers(store, spec, until=moment.time), None)
         snapshot = newest.snapshots.get(spec.identifier) if newest else None
-        if snapshot is None or table.snapshot_by_id(snapshot) is not None:
+        if snapshot is None or snapshot in snapshots:
             return View(snapshot, others)
     # One by one: no snapshot is right for every log, or that one has expired and the slices may live on in others.
     slices: dict[str, PublicationRecord] = {}
     for writer in _writers(store, spec, until=moment.time):
         slices.setdefault(writer.log_id, writer)
-    rest = {log: _slice(store, spec, table, writer) for log, writer in slices.items() if log not in pinned}
+    rest = {log: _slice(store, spec, snapshots, writer) for log, writer in slices.items() if log not in pinned}
     return View(None, {**rest, **others})
 
 
@@ -147,7 +177,9 @@ def _writer(store: PublicationStore, spec: TableSpec, record: PublicationRecord)
     return next(_writers(store, spec, until=record.time, log_id=record.log_id), None)
 
 
-def _slice(store: PublicationStore, spec: TableSpec, table: Table, record: PublicationRecord | None) -> int | None:
+def _slice(
+    store: PublicationStore, spec: TableSpec, snapshots: _Snapshots, record: PublicationRecord | None
+) -> int | None:
     """Give a snapshot, still there, that holds a log's slice as the publication left it.
 
     Raises
@@ -157,27 +189,27 @@ def _slice(store: PublicationStore, spec: TableSpec, table: Table, record: Publi
     """
     if record is None or spec.identifier not in record.snapshots:
         return None
-    if table.snapshot_by_id(record.snapshots[spec.identifier]) is not None:
+    if record.snapshots[spec.identifier] in snapshots:
         return record.snapshots[spec.identifier]
     following = [r for r in _writers(store, spec, log_id=record.log_id) if r.number > record.number]
     if not following and store.shared_snapshots:
-        return table.metadata.current_snapshot_id
+        return snapshots.current
     if store.shared_snapshots:
         for other in _writers(store, spec, until=following[-1].time):
             snapshot = other.snapshots.get(spec.identifier)
-            if record.time < other.time < following[-1].time and snapshot and table.snapshot_by_id(snapshot):
+            if record.time < other.time < following[-1].time and snapshot and snapshot in snapshots:
                 return snapshot
     raise NotFound(
         f"The state of {spec.identifier} at {record.publication_id} has expired.",
         where=record.publication_id,
-        fix=f"{_retained(store, spec, table, record.log_id)} Earlier results come from computing bronze again.",
+        fix=f"{_retained(store, spec, snapshots, record.log_id)} Earlier results come from computing bronze again.",
     )
 
 
-def _retained(store: PublicationStore, spec: TableSpec, table: Table, log_id: str) -> str:
+def _retained(store: PublicationStore, spec: TableSpec, snapshots: _Snapshots, log_id: str) -> str:
     """Say which publications of a log can still be read."""
     writers = list(_writers(store, spec, log_id=log_id))
-    kept = [r for r in writers[1:] if (snapshot := r.snapshots.get(spec.identifier)) and table.snapshot_by_id(snapshot)]
+    kept = [r for r in writers[1:] if (snapshot := r.snapshots.get(spec.identifier)) and snapshot in snapshots]
     # The newest is always there: the table's current snapshot holds it.
     names = [record.publication_id for record in (*reversed(kept), *writers[:1])]
     return f"Retained are {', '.join(names[:1] + ['...'] * (len(names) > 2) + names[-1:] * (len(names) > 1))}."

@@ -36,7 +36,14 @@ from ocelake.lake.maintenance import (
 )
 from ocelake.lake.maintenance import compaction as compaction_module
 from ocelake.lake.maintenance import expiry as expiry_module
-from ocelake.lake.maintenance.references import delete_files, metadata_files, path_of, referenced_files, stored_files
+from ocelake.lake.maintenance.references import (
+    References,
+    delete_files,
+    metadata_files,
+    path_of,
+    referenced_files,
+    stored_files,
+)
 from ocelake.lake.maintenance.tiers import FANOUT
 from ocelake.ocel.model import frame_schema
 from ocelake.settings import LakeSettings
@@ -385,7 +392,8 @@ def test_expiry_frees_what_nothing_retained_refers_to(lake: Lake) -> None:
     records = [publish(lake, "orders", "silver", number) for number in (2, 3, 4, 5)]
     table = lake.table("ocel.events")
     before = files_of(table)
-    kept = referenced_files(table, {record.snapshots["ocel.events"] for record in records[2:]})
+    newest = [table.snapshot_by_id(record.snapshots["ocel.events"]) for record in records[2:]]
+    kept = References().of(table.io, newest)
 
     done = expire_snapshots(lake, Retention(publications=2, grace=NOTHING))
 
@@ -464,8 +472,20 @@ def test_what_the_newest_publication_was_computed_from_stays(lake: Lake) -> None
 def test_snapshots_that_were_current_a_moment_ago_stay(lake: Lake) -> None:
     for number in (1, 2, 3):
         publish(lake, "orders", "silver", number)
-    assert expire_snapshots(lake, Retention(publications=1)) == []
-    assert len(lake.table("ocel.events").metadata.snapshots) == 3
+    before = files_of(lake.table("ocel.events"))
+    assert [(done.snapshots, done.files) for done in expire_snapshots(lake, Retention(publications=1))] == [(2, 0)] * 2
+    assert len(lake.table("ocel.events").metadata.snapshots) == 1
+    assert {path for path in before if path.endswith((".parquet", ".avro"))} <= set(files_of(lake.table("ocel.events")))
+    make_old(lake)
+    remove_orphans(lake)
+    other = open_lake(lake.settings.home)
+    for number in (1, 2, 3):
+        assert other.ocel("orders", as_of=f"orders.silver.{number}").events.height == number
+        assert other.sql("SELECT count(*) FROM ocel.events", as_of=f"orders.silver.{number}").item() == number
+    assert {done.snapshots for done in expire_snapshots(lake, KEEP_ONE)} == {0}
+    assert strays(lake) == set()
+    with pytest.raises(NotFound):
+        other.ocel("orders", as_of="orders.silver.2")
 
 
 def test_a_reader_that_has_just_begun_keeps_its_files_while_others_publish(
@@ -480,12 +500,13 @@ def test_a_reader_that_has_just_begun_keeps_its_files_while_others_publish(
         publish(lake, "orders", "silver", number)
     run_maintenance(lake, MaintenanceConfig(retention))
     assert reader.collect().height == 2
-    monkeypatch.setattr(retention_module, "_SPARED", 3)
-    publish(lake, "orders", "silver", 9)
-    assert len(lake.table("ocel.events").metadata.snapshots) == 5
+    assert len(lake.table("ocel.events").metadata.snapshots) <= 4
+    assert lake.ocel("orders", as_of=last.publication_id).events.height == 2
     lake.store.retention = Retention(publications=2, grace=NOTHING)
-    publish(lake, "orders", "silver", 9)
-    assert len(lake.table("ocel.events").metadata.snapshots) == 3
+    run_maintenance(lake, MaintenanceConfig(lake.store.retention))
+    assert len(lake.table("ocel.events").metadata.snapshots) == 2
+    with pytest.raises(NotFound):
+        lake.ocel("orders", as_of=last.publication_id)
 
 
 def test_retention_is_transitive(lake: Lake) -> None:
@@ -708,6 +729,7 @@ def test_publishing_keeps_snapshots_manifests_and_metadata_files_few(lake: Lake)
     assert lake.read("ocel.events").height == 6
     assert lake.ocel("log0", as_of="log0.silver.14").events.height == 2
     make_old(lake)
+    expire_snapshots(lake, lake.store.retention)
     remove_orphans(lake)
     assert strays(lake) == set()
     assert lake.ocel("log0", as_of="log0.silver.14").events.height == 2
@@ -751,6 +773,7 @@ def test_thousands_of_publications_leave_commits_and_reads_as_fast_as_the_first(
     with pytest.raises(NotFound, match="Retained are"):
         lake.read("ocel.events", "log0", as_of="log0.silver.1")
     make_old(lake)
+    expire_snapshots(lake, lake.store.retention)
     remove_orphans(lake)
     assert strays(lake) == set()
     assert len(files_of(table)) < 700

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ocelake.lake.maintenance.references import delete_files, metadata_files, referenced_files, stored_files
+from pyiceberg.table import Table
+
+from ocelake.lake.catalog import PublicationCatalog
+from ocelake.lake.maintenance.references import (
+    References,
+    delete_files,
+    metadata_files,
+    referenced_files,
+    stored_files,
+)
 from ocelake.tables import TABLES
 
 if TYPE_CHECKING:
@@ -48,9 +57,15 @@ def remove_orphans(lake: Lake, *, age: timedelta = timedelta(days=1)) -> list[Re
         if not old:
             continue
         table = lake.catalog.load_table(identifier)
-        kept = {*referenced_files(table), *metadata_files(table)}
+        kept = {*referenced_files(table), *metadata_files(table), *_dropped_files(lake, table, identifier)}
         unused = [file for file in old if file.path not in kept]
         if unused:
             removed = delete_files(table.io, (file.location for file in unused))
             done.append(Removal(identifier, removed, sum(file.size for file in unused)))
     return done
+
+
+def _dropped_files(lake: Lake, table: Table, identifier: str) -> dict[str, str]:
+    """Give the files of snapshots that somebody may still be reading; `expire_snapshots` removes them in time."""
+    catalog = lake.catalog
+    return References().of(table.io, catalog.dropped(identifier)) if isinstance(catalog, PublicationCatalog) else {}

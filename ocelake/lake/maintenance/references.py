@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from typing import Final, cast
 from pyarrow.fs import FileSelector, FileSystem, FileType
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.manifest import ManifestFile
+from pyiceberg.manifest import ManifestFile, read_manifest_list
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
-__all__ = ["StoredFile", "delete_files", "metadata_files", "path_of", "referenced_files", "stored_files"]
+__all__ = ["References", "StoredFile", "delete_files", "metadata_files", "path_of", "referenced_files", "stored_files"]
 
 _THREADS: Final = 8
 
@@ -35,39 +36,58 @@ def path_of(location: str) -> str:
     return PyArrowFileIO.parse_location(location)[2]
 
 
-def referenced_files(table: Table, snapshot_ids: Collection[int] | None = None) -> dict[str, str]:
-    """Give the files that snapshots of a table refer to: manifest lists, manifests, data files.
+class References:
+    """Which files snapshots refer to; what was read once of a table's manifests is not read again.
 
-    Parameters
-    ----------
-    table : pyiceberg.table.Table
-        The table.
-    snapshot_ids : collection of int, optional
-        Some of its snapshots; all without it.
-
-    Returns
-    -------
-    dict of str to str
-        Path (`path_of`) to location.
+    Manifests and their lists never change, and snapshots that follow each other share most of them. So one who asks
+    again and again while a table is published to reads only what is new.
     """
-    lists = [
-        snapshot
-        for snapshot in table.metadata.snapshots
-        if snapshot_ids is None or snapshot.snapshot_id in snapshot_ids
-    ]
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="ocelake-refer") as pool:
-        # Snapshots share most of their manifests: each is read once.
-        manifests: dict[str, ManifestFile] = {
-            manifest.manifest_path: manifest
-            for found in pool.map(lambda snapshot: snapshot.manifests(table.io), lists)
-            for manifest in found
-        }
-        data = [
-            entry.data_file.file_path
-            for entries in pool.map(lambda manifest: manifest.fetch_manifest_entry(table.io), manifests.values())
-            for entry in entries
-        ]
-    return {path_of(place): place for place in (*(s.manifest_list for s in lists), *manifests, *data)}
+
+    def __init__(self) -> None:
+        self._lists: dict[str, tuple[str, ...]] = {}
+        self._manifests: dict[str, tuple[str, ...]] = {}
+
+    def of(self, io: FileIO, snapshots: Iterable[Snapshot]) -> dict[str, str]:
+        """Give the files that snapshots refer to: data files, manifests, manifest lists, in this order.
+
+        What a killed removal has left of a snapshot is given, what it removed is not.
+
+        Returns
+        -------
+        dict of str to str
+            Path (`path_of`) to location.
+        """
+        lists = [snapshot.manifest_list for snapshot in snapshots]
+        unread: dict[str, ManifestFile] = {}
+
+        def read_list(place: str) -> None:
+            with suppress(FileNotFoundError):
+                found = list(read_manifest_list(io.new_input(place)))
+                unread.update((m.manifest_path, m) for m in found if m.manifest_path not in self._manifests)
+                self._lists[place] = tuple(m.manifest_path for m in found)
+
+        def read_manifest(manifest: ManifestFile) -> None:
+            with suppress(FileNotFoundError):
+                entries = manifest.fetch_manifest_entry(io)
+                self._manifests[manifest.manifest_path] = tuple(entry.data_file.file_path for entry in entries)
+
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="ocelake-refer") as pool:
+            list(pool.map(read_list, [place for place in lists if place not in self._lists]))
+            list(pool.map(read_manifest, unread.values()))
+        manifests = dict.fromkeys(name for place in lists for name in self._lists.get(place, ()))
+        data = dict.fromkeys(name for manifest in manifests for name in self._manifests.get(manifest, ()))
+        return {path_of(place): place for place in (*data, *manifests, *lists)}
+
+    def forget(self, locations: Iterable[str]) -> None:
+        """Forget files that are gone."""
+        for place in locations:
+            self._lists.pop(place, None)
+            self._manifests.pop(place, None)
+
+
+def referenced_files(table: Table) -> dict[str, str]:
+    """Give the files that the snapshots in a table's metadata refer to: path (`path_of`) to location."""
+    return References().of(table.io, table.metadata.snapshots)
 
 
 def metadata_files(table: Table) -> set[str]:
