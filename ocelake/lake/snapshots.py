@@ -7,12 +7,15 @@ file is ever written.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
-from pyiceberg.expressions import AlwaysTrue, BooleanExpression, EqualTo
+from pyiceberg.expressions import BooleanExpression, EqualTo
+from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table import Table, TableProperties, Transaction
@@ -20,6 +23,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
+from pyiceberg.utils.concurrent import ExecutorFactory
 
 __all__ = ["StagedSnapshot", "of_log", "slice_files", "stage_files"]
 
@@ -54,11 +58,51 @@ def of_log(log_id: str) -> BooleanExpression:
 
 def slice_files(table: Table, log_id: str | None = None, snapshot_id: int | None = None) -> list[DataFile]:
     """Give the data files of a log (of all logs without one) in a snapshot, the current one by default."""
-    if table.metadata.current_snapshot_id is None:
+    snapshot = table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+    if snapshot is None:
         return []
-    row_filter = AlwaysTrue() if log_id is None else of_log(log_id)
-    scan = table.scan(row_filter=row_filter, snapshot_id=snapshot_id)
-    return [task.file for task in scan.plan_files()]
+    manifests = snapshot.manifests(table.io)
+    read = partial(_files_in, table.io)
+    if log_id is None:
+        return [file for files in ExecutorFactory.get_or_create().map(read, manifests) for file in files]
+    places = {spec.spec_id: [field.name for field in spec.fields].index("log_id") for spec in table.specs().values()}
+    placed = [(manifest, places[manifest.partition_spec_id]) for manifest in manifests]
+    near = [(manifest, place) for manifest, place in placed if _may_hold(manifest, place, log_id)]
+    found = ExecutorFactory.get_or_create().map(read, (manifest for manifest, _ in near))
+    return [
+        file for (_, place), files in zip(near, found, strict=True) for file in files if file.partition[place] == log_id
+    ]
+
+
+_RECENT: Final[OrderedDict[str, tuple[DataFile, ...]]] = OrderedDict()
+"""What small manifests list. They never change, and all but the newest few were read for the commit before."""
+
+_RECENT_LOCK: Final = threading.Lock()
+_RECENT_MANIFESTS: Final = 1024
+_RECENT_FILES: Final = 64
+
+
+def _files_in(io: FileIO, manifest: ManifestFile) -> tuple[DataFile, ...]:
+    with _RECENT_LOCK:
+        if manifest.manifest_path in _RECENT:
+            _RECENT.move_to_end(manifest.manifest_path)
+            return _RECENT[manifest.manifest_path]
+    files = tuple(entry.data_file for entry in manifest.fetch_manifest_entry(io))
+    if len(files) <= _RECENT_FILES:
+        with _RECENT_LOCK:
+            _RECENT[manifest.manifest_path] = files
+            while len(_RECENT) > _RECENT_MANIFESTS:
+                _RECENT.popitem(last=False)
+    return files
+
+
+def _may_hold(manifest: ManifestFile, place: int, log_id: str) -> bool:
+    """Whether a log is within the bounds of a manifest."""
+    if not manifest.partitions:
+        return True
+    bounds, name = manifest.partitions[place], log_id.encode()
+    above = bounds.lower_bound is None or name >= bounds.lower_bound
+    return above and (bounds.upper_bound is None or name <= bounds.upper_bound)
 
 
 def stage_files(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow.parquet as pq
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
@@ -117,3 +119,33 @@ def ingest_many(settings: LakeSettings, folder: Path, names: list[str]) -> None:
     lake = open_lake(settings=settings)
     for name in names:
         ingest_named(lake, folder, name)
+
+
+def read_again_and_again(settings: LakeSettings, until: Path, each: int) -> None:
+    """Read log A while others publish to it, with Polars and with DuckDB, until a file is there; note how often.
+
+    Every publication of bronze brings a whole batch more, every one of silver as many events: so whatever is seen at
+    once is whole, has nothing twice, and never becomes less.
+    """
+    lake, reads, seen = open_lake(settings=settings), 0, [0, 0, 0, 0]
+    while not until.exists():
+        found = lake.read("bronze.event_records", "A", columns=["batch_id", "position"])
+        batches = found.group_by("batch_id").agg(pl.col("position").n_unique(), pl.len())
+        assert (batches["position"] == each).all(), "a batch has lost a row"
+        assert (batches["len"] == each).all(), "a batch has a row twice"
+        silver = lake.read("ocel.events", "A", columns=["event_id"])
+        assert silver["event_id"].is_unique().all(), "an event is there twice"
+        query = "SELECT count(*) AS rows, count(DISTINCT {}) AS ids FROM {}"
+        events = lake.sql(query.format("event_id", "ocel.events")).row(0)
+        records = lake.sql(query.format("(batch_id, position)", "bronze.event_records")).row(0)
+        assert events[0] == events[1]
+        assert records[0] == records[1]
+        now = [found.height, silver.height, records[0], events[0]]
+        assert all(number % each == 0 for number in now), now
+        assert all(less <= more for less, more in zip(seen, now, strict=True)), (seen, now)
+        # Who has begun to read a publication can go on, however many others follow.
+        if (latest := lake.latest("A", "silver")) is not None:
+            time.sleep(2)
+            assert lake.ocel("A", latest.publication_id).events.height == latest.number * each
+        reads, seen = reads + 1, now
+    until.with_suffix(f".{os.getpid()}").write_text(str(reads))
