@@ -56,13 +56,13 @@ def test_readers_in_other_processes_notice_nothing(lake: Lake, monkeypatch: pyte
     monkeypatch.setattr(background, "_DROPPED", 1)
     monkeypatch.setattr(retention_module, "_SLACK", 1)
     settings, tmp_path = lake.settings, lake.settings.home
-    lake.store.retention = retention = Retention(publications=1, grace=timedelta(seconds=8))
+    lake.store.retention = retention = Retention(publications=1, grace=timedelta(seconds=15))
     for layer in (bronze, silver):
         layer(lake, 0)
     until = tmp_path / "done"
     readers = [start(read_again_and_again, settings, until, EACH) for _ in range(2)]
     compacted = removed = batch = 0
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 150
     with Upkeep(lake, retention=retention) as upkeep:
         while (batch < 2 * FANOUT or not removed) and time.monotonic() < deadline:
             batch += 1
