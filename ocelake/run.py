@@ -39,6 +39,8 @@ _ADVICE: Final[Mapping[Layer, str]] = {
     "analysis": "Correct the log or how it is mined (logs/<log>.mining.yaml), then materialize it again.",
     "model": "The model before it stays current, if there was one. Its settings are in logs/<log>.mining.yaml.",
     "policy": "Correct logs/<log>.rules.yaml or logs/<log>.cost.yaml, then materialize it again.",
+    "prices": "Correct the feed or its settings (logs/<log>.yaml), then materialize it again.",
+    "bars": "Correct logs/<log>.prices.yaml, then materialize it again.",
 }
 """What to do where a layer's blocking check failed."""
 

@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
 from urllib.parse import quote
@@ -26,6 +26,7 @@ __all__ = [
     "LakeSettings",
     "LogSettings",
     "MiningSettings",
+    "PriceSettings",
     "Resilience",
     "StreamSettings",
     "check_log_id",
@@ -35,6 +36,16 @@ __all__ = [
 
 LOG_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 """What a log may be called: it is a partition, a folder name and a part of publication ids."""
+
+
+_UNITS: Final = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+_INTERVAL: Final = re.compile(r"[1-9][0-9]{0,4}[smhdw]")
 
 
 def home_path(home: str | os.PathLike[str] | None = None) -> Path:
@@ -177,6 +188,10 @@ class LakeSettings(BaseModel):
         """Give the logs that say which topics they come from, sorted."""
         names = (path.name.removesuffix(".stream.yaml") for path in (self.home / "logs").glob("*.stream.yaml"))
         return sorted(name for name in names if LOG_ID.fullmatch(name))
+
+    def prices(self, log_id: str) -> PriceSettings:
+        """Read how bars are made of one log's prices; the defaults where it has no file."""
+        return PriceSettings.load(self.home / "logs" / f"{check_log_id(log_id)}.prices.yaml")
 
 
 def complaints(error: ValidationError, kind: object, hidden: Collection[str] = ()) -> str:
@@ -390,3 +405,44 @@ class StreamSettings(FileSettings):
     format: Literal["json", "avro", "protobuf"] = "json"
     max_rows: Annotated[int, Field(ge=1)] = 200_000
     max_seconds: Annotated[float, Field(gt=0)] = 2.0
+
+
+class PriceSettings(FileSettings):
+    """How bars are made of a log's prices (``logs/<log_id>.prices.yaml``).
+
+    Attributes
+    ----------
+    intervals : tuple of str
+        Lengths of bars: a number and s, m, h, d or w.
+    short, long : int
+        Bars that the two moving averages are over.
+    volatility : int
+        Bars that volatility is over, and that a bar is compared with to tell whether it is unusual.
+    threshold : float
+        How many standard deviations from their mean it then is.
+    """
+
+    intervals: Annotated[tuple[str, ...], Field(min_length=1)] = ("1m", "1h", "1d")
+    short: Annotated[int, Field(ge=1, le=1000)] = 5
+    long: Annotated[int, Field(ge=1, le=1000)] = 20
+    volatility: Annotated[int, Field(ge=2, le=1000)] = 20
+    threshold: Annotated[float, Field(gt=0)] = 4.0
+
+    @field_validator("intervals")
+    @classmethod
+    def _known_intervals(cls, intervals: tuple[str, ...]) -> tuple[str, ...]:
+        for interval in intervals:
+            if not _INTERVAL.fullmatch(interval):
+                raise ValueError(f"{interval!r} is no length of a bar: use a number and s, m, h, d or w, as in 5m")
+        return intervals
+
+    @property
+    def lengths(self) -> dict[str, timedelta]:
+        """The intervals as durations, by name.
+
+        Examples
+        --------
+        >>> PriceSettings(intervals=("90s",)).lengths["90s"].total_seconds()
+        90.0
+        """
+        return {name: int(name[:-1]) * _UNITS[name[-1]] for name in self.intervals}

@@ -14,17 +14,22 @@ from ocelake.ocel.conform import Conformed
 from ocelake.ocel.model import Ocel
 from ocelake.settings import LogSettings
 from ocelake.tables import TABLES, Layer, layer_tables
+from ocelake.ticks import LOST
 
 __all__ = [
     "ANALYSIS_CHECKS",
+    "BAR_CHECKS",
     "GOLD_CHECKS",
     "MODEL_CHECKS",
     "POLICY_CHECKS",
+    "PRICE_CHECKS",
     "SILVER_CHECKS",
     "audit_analysis",
+    "audit_bars",
     "audit_gold",
     "audit_model",
     "audit_policy",
+    "audit_prices",
     "audit_silver",
     "blocking",
 ]
@@ -55,6 +60,31 @@ _COSTS_APPLY: Final = Check(
     "All that the log's cost model names is in the log, and what it counts are numbers.",
 )
 
+_TICKS_ACCOUNTED: Final = Check(
+    "price_ticks_accounted_for",
+    "silver.price_accounting",
+    "error",
+    "Every tick of every batch is a price or in quarantine: read = accepted + quarantined.",
+)
+_TICKS_SOUND: Final = Check(
+    "price_ticks_sound",
+    "silver.price_quarantine",
+    "warn",
+    "Of the ticks no more than the log's `max_quarantined_share` are bad; repeated and corrected ones are not.",
+)
+_CURRENCIES_STEADY: Final = Check(
+    "price_currencies_steady",
+    "silver.prices",
+    "warn",
+    "Every commodity is priced in one currency and for one unit: bars do not convert.",
+)
+_BARS_SOUND: Final = Check(
+    "price_bars_sound",
+    "gold.price_bars",
+    "error",
+    "No bar opens or closes outside of its low and high.",
+)
+
 
 def _table_checks(layer: Layer) -> tuple[Check, ...]:
     return tuple(check for spec in layer_tables(layer) for check in table_checks(spec))
@@ -65,6 +95,8 @@ GOLD_CHECKS: Final = (*_table_checks("gold"), _VARIANTS_COMPLETE)
 ANALYSIS_CHECKS: Final = _table_checks("analysis")
 MODEL_CHECKS: Final = (*_table_checks("model"), _NETS_SOUND, _LOG_REPLAYABLE)
 POLICY_CHECKS: Final = (*_table_checks("policy"), _COSTS_APPLY)
+PRICE_CHECKS: Final = (*_table_checks("prices"), _TICKS_ACCOUNTED, _TICKS_SOUND, _CURRENCIES_STEADY)
+BAR_CHECKS: Final = (*_table_checks("bars"), _BARS_SOUND)
 
 
 def audit_silver(conformed: Conformed, settings: LogSettings, previous: Ocel | None = None) -> list[Finding]:
@@ -130,6 +162,44 @@ def audit_policy(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
     """Check the staged policy tables of a log; one finding for each of `POLICY_CHECKS`."""
     without_effect = tables["gold.cost_summary"]["without_effect"].drop_nulls()
     return [*_audit_tables(tables), _found(_COSTS_APPLY, len(without_effect), " ".join(without_effect))]
+
+
+def audit_prices(tables: Mapping[str, pl.DataFrame], settings: LogSettings) -> list[Finding]:
+    """Check the staged prices of a log; one finding for each of `PRICE_CHECKS`.
+
+    Parameters
+    ----------
+    settings : LogSettings
+        Which share of the ticks may be bad.
+    """
+    prices, quarantine, counts = (
+        tables[f"silver.{name}"] for name in ("prices", "price_quarantine", "price_accounting")
+    )
+    read = int(counts["read"].sum())
+    lost = counts.filter(pl.col("read") != pl.col("accepted") + pl.col("quarantined"))
+    bad = quarantine.filter(~pl.col("reason").is_in(LOST))
+    too_many = bad.height if bad.height > settings.max_quarantined_share * read else 0
+    reasons = ", ".join(
+        f"{rows:,} {reason}" for reason, rows in bad.group_by("reason").len().sort("reason").iter_rows()
+    )
+    changing = prices.group_by("commodity").agg(pl.struct("currency", "unit").n_unique()).filter(pl.col("currency") > 1)
+    return [
+        *_audit_tables(tables),
+        _found(_TICKS_ACCOUNTED, lost.height, f"It is not for {', '.join(lost['batch_id'].head(5))}."),
+        _found(_TICKS_SOUND, too_many, f"{bad.height:,} of {read:,} ticks are bad: {reasons}."),
+        _found(_CURRENCIES_STEADY, changing.height, f"Not so are {sorted(changing['commodity'])}."),
+    ]
+
+
+def audit_bars(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+    """Check the staged bars of a log; one finding for each of `BAR_CHECKS`."""
+    bars = tables["gold.price_bars"]
+    inside = pl.all_horizontal(pl.col("open", "close").is_between("low", "high"))
+    wrong = bars.filter(~inside)
+    return [
+        *_audit_tables(tables),
+        _found(_BARS_SOUND, wrong.height, f"{wrong.height:,} bars do."),
+    ]
 
 
 def _found(check: Check, rows: int, message: str) -> Finding:

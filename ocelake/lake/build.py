@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from ocelake.draw import lay_out_ocpn
 from ocelake.errors import NotFound
 from ocelake.lake.policy import Policy, load_policy
+from ocelake.lake.prices import bar_tables, price_tables
 from ocelake.mining.analysis import analyse_log
 from ocelake.mining.gold import mine_log
 from ocelake.mining.model import mine_model
@@ -24,7 +25,7 @@ from ocelake.mining.policy import judge_log, policy_attributes
 from ocelake.mining.resources import resource_attributes
 from ocelake.ocel.conform import Conformed, conform
 from ocelake.ocel.model import Ocel
-from ocelake.settings import LogSettings, MiningSettings
+from ocelake.settings import LogSettings, MiningSettings, PriceSettings
 from ocelake.tables import READS, TABLES, as_table, layer_tables
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "Verification",
     "build_log",
     "latest_or_fail",
+    "log_layers",
     "named_attributes",
     "newest_number",
     "publish",
@@ -67,6 +69,8 @@ _POLICY_INPUT: Final[Mapping[str, list[str] | None]] = {
     "ocel.event_objects": ["event_id", "object_id", "qualifier", "activity", "object_type"],
     "ocel.object_objects": ["source_id", "target_id", "qualifier"],
 }
+
+_OF_PRICES: Final[frozenset[Layer]] = frozenset({"prices", "bars"})
 
 DRAWN: Final = ("places", "transitions", "arcs", "markings")
 """The tables of a model that its picture is drawn from."""
@@ -212,14 +216,38 @@ def _policy(lake: Lake, sources: Sources, settings: Policy, number: int) -> Tabl
     return judge_log(traces, tables, rules=settings.rules, costs=settings.costs, mining=settings.mining)
 
 
+def _prices(lake: Lake, sources: Sources, settings: LogSettings, number: int) -> Tables:
+    return price_tables(lake, sources["bronze"], settings)
+
+
+def _bars(lake: Lake, sources: Sources, settings: PriceSettings, number: int) -> Tables:
+    return bar_tables(lake, sources["prices"], settings)
+
+
 STEPS: Final[Mapping[Layer, Step]] = {
     "silver": Step("silver", lambda lake, log: lake.settings.log(log), LogSettings.model_validate, _silver),
     "gold": Step("gold", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _gold),
     "analysis": Step("analysis", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _analysis),
     "model": Step("model", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _model),
     "policy": Step("policy", load_policy, Policy.model_validate, _policy),
+    "prices": Step("prices", lambda lake, log: lake.settings.log(log), LogSettings.model_validate, _prices),
+    "bars": Step("bars", lambda lake, log: lake.settings.prices(log), PriceSettings.model_validate, _bars),
 }
 """How every layer after bronze comes about, in the order in which a log goes through them."""
+
+
+def log_layers(lake: Lake, log_id: str) -> tuple[Layer, ...]:
+    """Give the layers after bronze that a log goes through: those of events, those of prices, by what its batches hold.
+
+    Raises
+    ------
+    NotFound
+        Where nothing was ingested into the log.
+    """
+    latest_or_fail(lake, log_id, "bronze")
+    ticks = lake.scan("bronze.batches", log_id, columns=["price_ticks"]).select(pl.col("price_ticks").is_not_null())
+    brought = set(ticks.collect().to_series())
+    return tuple(layer for layer in STEPS if (layer in _OF_PRICES) in brought)
 
 
 def _read(lake: Lake, source: PublicationRecord, columns: Mapping[str, list[str] | None]) -> Tables:
@@ -306,17 +334,18 @@ def publish(
         return publication.commit()
 
 
-def build_log(lake: Lake, log_id: str) -> PublicationRecord:
-    """Build and publish every layer of a log from its bronze, without an orchestrator; give gold's publication.
+def build_log(lake: Lake, log_id: str) -> dict[Layer, PublicationRecord]:
+    """Build and publish every layer of a log from its bronze, without an orchestrator; give the publications.
 
     The Dagster assets take the same steps with checks in between; this is for notebooks and benchmarks.
     """
     made: dict[Layer, PublicationRecord] = {}
-    for layer, step in STEPS.items():
+    for layer in log_layers(lake, log_id):
+        step = STEPS[layer]
         read, settings = sources(lake, log_id, layer), step.settings(lake, log_id)
         tables = step.compute(lake, read, settings, newest_number(lake, log_id, layer) + 1)
         made[layer] = publish(lake, read, layer, tables, settings=settings)
-    return made["gold"]
+    return made
 
 
 def verify(lake: Lake, log_id: str) -> list[Verification]:

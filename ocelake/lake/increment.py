@@ -1,4 +1,4 @@
-"""Bringing a log's silver and gold up to its newest records, by what these change where that is possible.
+"""Bringing a log's silver and gold, or a feed's prices and bars, up to its newest records, by what these change.
 
 The outcome is that of a whole computation (`ocelake.lake.build`); the way is shorter. A stream takes it every few
 seconds: it keeps what gold is followed from (`ocelake.mining.incremental`) in memory, and reads what changed in silver.
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,10 +19,11 @@ import polars as pl
 
 from ocelake import metrics
 from ocelake.errors import LakeError, NotFound, StalePublication
-from ocelake.lake.audits import audit_gold, audit_silver, blocking
+from ocelake.lake.audits import audit_bars, audit_gold, audit_prices, audit_silver, blocking
 from ocelake.lake.build import (
     STEPS,
     Content,
+    log_layers,
     named_attributes,
     newest_number,
     publish,
@@ -29,6 +32,7 @@ from ocelake.lake.build import (
     sources,
     unchanged,
 )
+from ocelake.lake.prices import bar_changes, price_changes
 from ocelake.lake.silver_changes import silver_changes
 from ocelake.mining.incremental import LogChange
 from ocelake.mining.incremental.gold import GoldState, follow_gold, gold_state
@@ -36,11 +40,14 @@ from ocelake.mining.performance import attribute_names
 from ocelake.ocel.model import Ocel
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ocelake.lake.build import Sources
     from ocelake.lake.lake import Lake
+    from ocelake.lake.prices import Changes
     from ocelake.lake.records import PublicationRecord
     from ocelake.ocel.audit import Finding
-    from ocelake.settings import LogSettings, MiningSettings
+    from ocelake.settings import LogSettings, MiningSettings, PriceSettings
     from ocelake.tables import Layer
 
 __all__ = ["Computed", "Followed", "advance", "compute_silver", "known_types"]
@@ -111,8 +118,10 @@ def known_types(lake: Lake, log_id: str) -> Ocel | None:
     return Ocel(**{name: lake.read(f"ocel.{name}", log_id) for name in ("event_types", "object_types")})
 
 
-def advance(lake: Lake, log_id: str, layers: Sequence[Layer] = ("silver", "gold")) -> dict[Layer, PublicationRecord]:
-    """Bring silver and gold of a log up to its newest bronze publication.
+def advance(
+    lake: Lake, log_id: str, layers: Sequence[Layer] = ("silver", "gold", "prices", "bars")
+) -> dict[Layer, PublicationRecord]:
+    """Bring silver and gold of a log, or prices and bars of a feed, up to its newest bronze publication.
 
     Where another process publishes a layer meanwhile, the layer is computed again from what it published.
 
@@ -135,7 +144,7 @@ def advance(lake: Lake, log_id: str, layers: Sequence[Layer] = ("silver", "gold"
     LakeError
         Where a blocking check failed: its layer, and those after it, stay as they were.
     """
-    return {layer: _advanced(lake, log_id, layer) for layer in layers}
+    return {layer: _advanced(lake, log_id, layer) for layer in log_layers(lake, log_id) if layer in layers}
 
 
 def _advanced(lake: Lake, log_id: str, layer: Layer) -> PublicationRecord:
@@ -188,7 +197,40 @@ def _compute_gold(lake: Lake, read: Sources, settings: MiningSettings) -> Comput
     return Computed(whole, audit_gold(whole), incremental=False)
 
 
-_COMPUTE: Final[Mapping[Layer, Callable[..., Computed]]] = {"silver": compute_silver, "gold": _compute_gold}
+def _compute_prices(lake: Lake, read: Sources, settings: LogSettings) -> Computed:
+    """Compute the prices of a feed by what new ticks change, else as a whole."""
+    return _changed_or_whole(lake, read, "prices", settings, price_changes, partial(audit_prices, settings=settings))
+
+
+def _compute_bars(lake: Lake, read: Sources, settings: PriceSettings) -> Computed:
+    """Compute the bars of a feed by what new prices change, else as a whole."""
+    return _changed_or_whole(lake, read, "bars", settings, bar_changes, audit_bars)
+
+
+def _changed_or_whole(
+    lake: Lake,
+    read: Sources,
+    layer: Layer,
+    settings: BaseModel,
+    changes: Callable[..., Changes],
+    audit: Callable[[Mapping[str, pl.DataFrame]], list[Finding]],
+) -> Computed:
+    (source,) = read.values()
+    before = lake.latest(source.log_id, layer)
+    if before is not None and before.settings == settings.model_dump(mode="json"):
+        with suppress(NotFound):  # what it was computed from may have expired
+            found = changes(lake, before, source, settings)
+            return Computed(found, audit({name: came for name, (_, came) in found.items()}), incremental=True)
+    whole = STEPS[layer].compute(lake, read, settings, newest_number(lake, source.log_id, layer) + 1)
+    return Computed(whole, audit(whole), incremental=False)
+
+
+_COMPUTE: Final[Mapping[Layer, Callable[..., Computed]]] = {
+    "silver": compute_silver,
+    "gold": _compute_gold,
+    "prices": _compute_prices,
+    "bars": _compute_bars,
+}
 
 
 def _followed(lake: Lake, gold: PublicationRecord, settings: MiningSettings) -> Followed | None:

@@ -1,4 +1,4 @@
-"""Why something that was read is not in the log: one code per row of ``silver.quarantine``."""
+"""Why something that was read is not in the log: one code per row of ``silver.quarantine`` (or of ticks' own)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     UNDECLARED_EVENT = "undeclared_event"
     UNDECLARED_OBJECT = "undeclared_object"
+    MISSING_COMMODITY = "missing_commodity"
+    MISSING_PRICE = "missing_price"
+    INVALID_PRICE = "invalid_price"
+    INVALID_VOLUME = "invalid_volume"
 
 
 REASONS: Final[Mapping[Reason, str]] = {
@@ -34,7 +38,7 @@ REASONS: Final[Mapping[Reason, str]] = {
     Reason.TRUNCATED: "The source ends in the middle of the record.",
     Reason.MISSING_ID: "It has no id, or relates to none.",
     Reason.MISSING_TYPE: "It has no type.",
-    Reason.MISSING_TIME: "The event has no time.",
+    Reason.MISSING_TIME: "It has no time.",
     Reason.MISSING_NAME: "The value has no attribute name.",
     Reason.INVALID_TIME: "The time cannot be read.",
     Reason.NONEXISTENT_TIME: "The local time was skipped by a change of the clocks in the log's zone.",
@@ -43,6 +47,10 @@ REASONS: Final[Mapping[Reason, str]] = {
     Reason.SUPERSEDED: "Another record with this id has a greater version.",
     Reason.UNDECLARED_EVENT: "The event is not declared; this waits until a batch declares it.",
     Reason.UNDECLARED_OBJECT: "The object is not declared; this waits until a batch declares it (or see `infer`).",
+    Reason.MISSING_COMMODITY: "The tick does not say what is priced.",
+    Reason.MISSING_PRICE: "The tick has no price.",
+    Reason.INVALID_PRICE: "The price is no finite number.",
+    Reason.INVALID_VOLUME: "The volume is no finite number from 0.",
 }
 """What each code means, for a person."""
 

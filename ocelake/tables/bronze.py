@@ -61,6 +61,7 @@ SPECS: Final = (
             count("source_bytes", "Size of the source, in bytes."),
             count("event_records", "Rows in `bronze.event_records`.", required=True),
             count("object_records", "Rows in `bronze.object_records`.", required=True),
+            count("price_ticks", "Rows in `bronze.price_ticks`; null for a source of events and objects."),
             text("declarations", "Types and their attributes as declared (JSON text).", required=True),
             text("metadata", "What the source says about itself, and what was ignored (JSON text).", required=True),
             instant("received", "When the batch was read.", required=True),

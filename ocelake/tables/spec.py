@@ -38,7 +38,7 @@ __all__ = [
     "text",
 ]
 
-Layer = Literal["bronze", "silver", "gold", "analysis", "model", "policy"]
+Layer = Literal["bronze", "silver", "gold", "analysis", "model", "policy", "prices", "bars"]
 """What one publication writes: a layer's tables of one log, together or not at all.
 
 Gold is what can follow new records one by one; the analysis is what is compared over the whole log, and is computed
@@ -52,6 +52,8 @@ READS: Final[Mapping[Layer, tuple[Layer, ...]]] = {
     "analysis": ("silver",),
     "model": ("silver",),
     "policy": ("silver", "gold"),
+    "prices": ("bronze",),
+    "bars": ("prices",),
 }
 """The layers that a layer is computed from."""
 

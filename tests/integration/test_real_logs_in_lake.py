@@ -81,7 +81,7 @@ def built(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     all_logs = Built(lake, {}, {}, [])
     for number, (name, log_id) in enumerate(LOG_IDS.items()):
         all_logs.ingested[name] = ingest(lake, data / name, log_id)
-        all_logs.gold[name] = build_log(lake, log_id)
+        all_logs.gold[name] = build_log(lake, log_id)["gold"]
         if number % 8 == 0:
             all_logs.contents.append(content(lake))
     return all_logs
