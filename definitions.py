@@ -8,10 +8,10 @@ from typing import Any
 from dagster import Definitions, definitions, in_process_executor
 
 import sensors
-from assets.bronze import bronze
-from assets.gold import analysis, gold, model, policy_asset
+from assets.bronze import bronze, price_ticks
+from assets.gold import analysis, bars, gold, model, policy_asset
 from assets.lake import maintenance, verification
-from assets.silver import silver
+from assets.silver import prices, silver
 from ocelake.lake.policy import declared_rules
 from ocelake.mining.constraints import Rule
 from ocelake.settings import LakeSettings
@@ -22,6 +22,7 @@ from schedules import (
     ingest_job,
     maintenance_job,
     maintenance_nightly,
+    prices_job,
     silver_job,
     verification_daily,
     verification_job,
@@ -42,8 +43,12 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
     """
     checked = declared_rules(LakeSettings.load()) if rules is None else rules
     return Definitions(
-        assets=[bronze, silver, gold, analysis, model, policy_asset(checked), maintenance, verification],
-        jobs=[ingest_job, bronze_job, silver_job, gold_job, maintenance_job, verification_job],
+        assets=[
+            *(bronze, silver, gold, analysis, model, policy_asset(checked)),
+            *(price_ticks, prices, bars),
+            *(maintenance, verification),
+        ],
+        jobs=[ingest_job, bronze_job, silver_job, gold_job, prices_job, maintenance_job, verification_job],
         schedules=[maintenance_nightly, verification_daily],
         sensors=[sensors.landing_file_stable, sensors.topic_lagging, sensors.table_automation],
         resources={"lake": LakeResource(), "kafka": KafkaResource(), "duckdb": duckdb_resource(), **overrides},

@@ -31,7 +31,16 @@ from assets.partitions import LOGS
 from ocelake.ocel.audit import Check, Finding
 from ocelake.tables import TABLES, Layer, TableSpec, cost, layer_tables
 
-__all__ = ["asset_key", "check_results", "check_spec", "check_specs", "layer_specs", "materializations", "picture"]
+__all__ = [
+    "asset_key",
+    "check_results",
+    "check_spec",
+    "check_specs",
+    "layer_specs",
+    "materializations",
+    "picture",
+    "table_specs",
+]
 
 OWNERS: Final = ["team:process-mining"]
 
@@ -103,6 +112,11 @@ _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         (spec.identifier for spec in cost.SPECS), (*_TRACES, "ocel.event_attributes", "ocel.execution_events")
     ),
+    "silver.prices": ("bronze.price_ticks",),
+    "silver.price_quarantine": ("bronze.price_ticks",),
+    "silver.price_accounting": ("bronze.price_ticks",),
+    "gold.price_bars": ("silver.prices",),
+    "gold.price_anomalies": ("silver.prices",),
     "ocel.process_executions": ("ocel.events", "ocel.event_objects", "ocel.objects"),
     "ocel.execution_events": ("ocel.event_objects", "ocel.events"),
     "ocel.execution_objects": ("ocel.event_objects", "ocel.objects"),
@@ -135,6 +149,10 @@ _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
     "execution_id": ("object_id", "event_id"),
     "first_time": ("time",),
     "last_time": ("time",),
+    **dict.fromkeys(
+        ("open", "high", "low", "close", "mean", "prices", "log_return", "average_short", "average_long", "volatility"),
+        ("price",),
+    ),
 }
 """Names of the columns that a column comes from, where its own name does not say it."""
 
@@ -148,12 +166,19 @@ def layer_specs(
     layer: Layer, *, group: str | None = None, automation: AutomationCondition[Any] | None = None
 ) -> list[AssetSpec]:
     """Give the asset specs of all tables that one publication of a layer writes; their group is the layer's name."""
+    return table_specs(layer_tables(layer), group=group or layer, automation=automation)
+
+
+def table_specs(
+    tables: Iterable[TableSpec], *, group: str, automation: AutomationCondition[Any] | None = None
+) -> list[AssetSpec]:
+    """Give the asset specs of some tables."""
     return [
         AssetSpec(
             asset_key(table.identifier),
             deps=[AssetDep(asset_key(name)) for name in _LINEAGE.get(table.identifier, ())],
             description=f"{table.doc}\n\nKey: {', '.join(table.key)}.",
-            group_name=group or layer,
+            group_name=group,
             skippable=True,
             partitions_def=LOGS,
             automation_condition=automation,
@@ -165,7 +190,7 @@ def layer_specs(
                 "dagster/table_name": table.identifier,
             },
         )
-        for table in layer_tables(layer)
+        for table in tables
     ]
 
 
@@ -208,18 +233,19 @@ def materializations(
     rows: Mapping[str, int],
     extra: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[MaterializeResult[Any]]:
-    """Give one materialization per table of a layer, with its rows, lineage, and what is common to the publication."""
+    """Give a materialization for each table of a layer that was written, with its rows, lineage, and what is common."""
     return [
         MaterializeResult(
             asset_key=asset_key(table.identifier),
             metadata={
                 **common,
-                "dagster/row_count": rows.get(table.identifier, 0),
+                "dagster/row_count": rows[table.identifier],
                 "dagster/column_lineage": _column_lineage(table),
                 **(extra or {}).get(table.identifier, {}),
             },
         )
         for table in layer_tables(layer)
+        if table.identifier in rows
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schedules.jobs import bronze_job, gold_job, ingest_job, maintenance_job, silver_job, verification_job
+from schedules.jobs import bronze_job, gold_job, ingest_job, maintenance_job, prices_job, silver_job, verification_job
 from schedules.upkeep import maintenance_nightly, verification_daily
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ingest_job",
     "maintenance_job",
     "maintenance_nightly",
+    "prices_job",
     "silver_job",
     "verification_daily",
     "verification_job",

@@ -1,4 +1,4 @@
-"""One job a layer, one for the way from a landed file to gold, and two for the lake itself."""
+"""One job a layer, two for whole ways (from a landed file to gold, from ticks to bars), and two for the lake itself."""
 
 from __future__ import annotations
 
@@ -8,22 +8,48 @@ from dagster import AssetSelection, define_asset_job
 
 from assets.partitions import LOGS
 
-__all__ = ["bronze_job", "gold_job", "ingest_job", "maintenance_job", "silver_job", "verification_job"]
+__all__ = [
+    "bronze_job",
+    "gold_job",
+    "ingest_job",
+    "maintenance_job",
+    "prices_job",
+    "silver_job",
+    "verification_job",
+]
+
+_PRICES: Final = AssetSelection.keys(["bronze", "price_ticks"]).downstream()
+"""What is made of a feed: other logs have none of it."""
 
 bronze_job: Final = define_asset_job(
-    "bronze_job", AssetSelection.groups("bronze"), partitions_def=LOGS, description="Landed files of a log to bronze."
+    "bronze_job",
+    AssetSelection.groups("bronze") - _PRICES,
+    partitions_def=LOGS,
+    description="Landed files of a log to bronze.",
 )
 silver_job: Final = define_asset_job(
-    "silver_job", AssetSelection.groups("silver"), partitions_def=LOGS, description="A log's bronze to its OCEL tables."
+    "silver_job",
+    AssetSelection.groups("silver") - _PRICES,
+    partitions_def=LOGS,
+    description="A log's bronze to its OCEL tables.",
 )
 gold_job: Final = define_asset_job(
-    "gold_job", AssetSelection.groups("gold"), partitions_def=LOGS, description="A log's OCEL tables to its process."
+    "gold_job",
+    AssetSelection.groups("gold") - _PRICES,
+    partitions_def=LOGS,
+    description="A log's OCEL tables to its process.",
 )
 ingest_job: Final = define_asset_job(
     "ingest_job",
-    AssetSelection.groups("bronze", "silver", "gold"),
+    AssetSelection.groups("bronze", "silver", "gold") - _PRICES,
     partitions_def=LOGS,
     description="Landed files of a log, all the way to gold.",
+)
+prices_job: Final = define_asset_job(
+    "prices_job",
+    _PRICES,
+    partitions_def=LOGS,
+    description="The price ticks of a log, all the way to bars.",
 )
 maintenance_job: Final = define_asset_job(
     "maintenance_job", AssetSelection.keys(["lake", "maintenance"]), description="Upkeep of all tables."

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from assets.bronze.landed import bronze
+from assets.bronze.price_ticks import price_ticks
 
-__all__ = ["bronze"]
+__all__ = ["bronze", "price_ticks"]

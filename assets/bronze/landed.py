@@ -18,13 +18,14 @@ from dagster import (
 )
 from pydantic import Field
 
-from assets.specs import asset_key, check_spec, layer_specs, materializations
+from assets.specs import asset_key, check_spec, materializations, table_specs
 from ocelake.errors import LogRefused, OcelakeError
 from ocelake.lake import Lake
 from ocelake.lake.ingest import Ingested, ingest
 from ocelake.landing import landed_files
 from ocelake.stream.follow import read_topics
 from ocelake.stream.settings import KafkaSettings
+from ocelake.tables.bronze import SPECS as EVENT_TABLES
 from resources import LakeResource
 
 __all__ = ["LandedFiles", "bronze"]
@@ -51,7 +52,7 @@ class LandedFiles(Config):
 
 @multi_asset(
     name="bronze",
-    specs=layer_specs("bronze"),
+    specs=table_specs(EVENT_TABLES, group="bronze"),
     check_specs=[_READABLE],
     pool="lake_bronze",
 )

@@ -15,7 +15,7 @@ from dagster import (
 from dagster_duckdb import DuckDBResource
 
 from assets.specs import OWNERS
-from ocelake.lake.build import Verification, verify
+from ocelake.lake.build import Verification, log_layers, verify
 from ocelake.lake.maintenance import MaintenanceConfig, run_maintenance
 from ocelake.lake.sql import SqlSession
 from resources import LakeResource
@@ -77,8 +77,10 @@ def verification(
     store = lake.open()
     found: list[Verification] = []
     for log_id in store.logs():
-        if store.latest(log_id, "gold") is None:
-            context.log.warning("Log %s has no gold yet; it is not compared.", log_id)
+        ends = {"gold", "bars"} & set(log_layers(store, log_id))
+        missing = sorted(layer for layer in ends if store.latest(log_id, layer) is None)
+        if missing:
+            context.log.warning("Log %s has no %s yet; it is not compared.", log_id, ", ".join(missing))
             continue
         found += verify(store, log_id)
         silver = store.latest(log_id, "silver")

@@ -1,7 +1,8 @@
-"""Silver: the OCEL 2.0 tables."""
+"""Silver: the OCEL 2.0 tables, and prices."""
 
 from __future__ import annotations
 
 from assets.silver.ocel import silver
+from assets.silver.prices import prices
 
-__all__ = ["silver"]
+__all__ = ["prices", "silver"]

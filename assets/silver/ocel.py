@@ -7,6 +7,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, MetadataValue, multi_asset
 
 from assets.automation import ON_NEW_INPUT
+from assets.building import concerns, passed_over
 from assets.publishing import Rebuild, publish_or_retry
 from assets.specs import check_results, check_specs, layer_specs, materializations
 from ocelake.lake import Lake
@@ -29,6 +30,9 @@ def silver(
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     """Build the OCEL tables of a log from all its records, audit them, and publish them together or not at all."""
     started, store, log_id = perf_counter(), lake.open(), context.partition_key
+    if not concerns(store, log_id, "silver"):
+        yield from passed_over(context)
+        return
     settings = store.settings.log(log_id)
     read = sources(store, log_id, "silver")
     bronze = read["bronze"]

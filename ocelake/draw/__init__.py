@@ -8,6 +8,7 @@ from ocelake.draw.explore import explore_page
 from ocelake.draw.ocdfg import draw_ocdfg
 from ocelake.draw.ocpn import draw_ocpn, lay_out_ocpn
 from ocelake.draw.performance_spectrum import draw_performance_spectrum
+from ocelake.draw.price_bars import draw_price_bars
 from ocelake.draw.timeline import draw_timeline
 from ocelake.draw.variants import draw_variants
 from ocelake.draw.waiting import draw_waiting_heat_map
@@ -18,6 +19,7 @@ __all__ = [
     "draw_ocdfg",
     "draw_ocpn",
     "draw_performance_spectrum",
+    "draw_price_bars",
     "draw_timeline",
     "draw_variants",
     "draw_waiting_heat_map",

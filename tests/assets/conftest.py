@@ -19,8 +19,16 @@ from ocelake.lake.policy import declared_rules
 from ocelake.ocel.generate import generate, write_demo_log
 from ocelake.ocel.write import write_log
 from ocelake.settings import LakeSettings
-from ocelake.tables import READS, Layer
+from ocelake.tables import READS, TABLES, Layer
 from resources import LakeResource
+
+LAYERS_OF_EVENTS = [layer for layer in READS if layer not in ("prices", "bars")]
+OF_EVENTS = {
+    spec.identifier
+    for spec in TABLES.values()
+    if spec.layer in LAYERS_OF_EVENTS and spec.identifier != "bronze.price_ticks"
+}
+"""The layers and tables of a log of events and objects."""
 
 
 def evaluations(result: ExecuteInProcessResult) -> dict[str, AssetCheckEvaluation]:

@@ -10,8 +10,8 @@ import pytest
 from assets.specs import asset_key
 from ocelake.lake.build import latest_or_fail, verify
 from ocelake.settings import LogSettings
-from ocelake.tables import READS, TABLES, Layer, layer_tables
-from tests.assets.conftest import Graph, evaluations, materialized
+from ocelake.tables import Layer, layer_tables
+from tests.assets.conftest import LAYERS_OF_EVENTS, OF_EVENTS, Graph, evaluations, materialized
 
 DRAWN = {
     "gold.ocdfg_nodes",
@@ -31,7 +31,7 @@ def test_a_landed_file_reaches_gold_with_its_checks_pictures_and_lineage(graph: 
     graph.put("orders", "a.json", spoiled=True)
     result = graph.run("orders")
     assert result.success
-    assert materialized(result) == set(TABLES)
+    assert materialized(result) == OF_EVENTS
     failed = [name for name, item in evaluations(result).items() if item.blocking and not item.passed]
     assert failed == []
     lake = graph.lake
@@ -69,7 +69,7 @@ def test_the_same_file_twice_changes_nothing_and_another_is_merged_in(graph: Gra
     assert graph.run("orders").success
     lake = graph.lake
     assert lake.read("bronze.batches", "orders").height == 1
-    assert graph.numbers("orders") == dict.fromkeys(READS, 1)
+    assert graph.numbers("orders") == dict.fromkeys(LAYERS_OF_EVENTS, 1)
     assert lake.read("ocel.events", "orders").equals(before)
     graph.put("orders", "b.json", events=200, seed=2)
     assert graph.run("orders", ["b.json"]).success
@@ -84,10 +84,10 @@ def test_a_bad_log_is_not_published_and_does_not_hide_behind_a_good_one(graph: G
     bad, good = graph.run("bad"), graph.run("good")
     wrong = [item for item in evaluations(bad).values() if item.blocking and not item.passed]
     assert [item.check_name for item in wrong] == ["events_time_in_range"]
-    assert materialized(bad) == {spec.identifier for spec in layer_tables("bronze")}
-    assert materialized(good) == set(TABLES)
+    assert materialized(bad) == {spec.identifier for spec in layer_tables("bronze")} & OF_EVENTS
+    assert materialized(good) == OF_EVENTS
     assert graph.numbers("bad") == {"bronze": 1}
-    assert graph.numbers("good") == dict.fromkeys(READS, 1)
+    assert graph.numbers("good") == dict.fromkeys(LAYERS_OF_EVENTS, 1)
 
 
 def test_new_settings_are_a_new_publication_and_the_old_one_still_verifies(graph: Graph) -> None:
@@ -139,7 +139,7 @@ def test_the_analysis_is_built_without_gold_and_keeps_nothing_else_from_being_pu
     assert failure.step_key == "analysis"
     assert failure.step_failure_data.error is not None
     assert "'clerk'" in failure.step_failure_data.error.to_string()
-    assert graph.numbers("wrong").keys() == READS.keys() - {"analysis"}
+    assert graph.numbers("wrong").keys() == set(LAYERS_OF_EVENTS) - {"analysis"}
 
 
 @pytest.mark.parametrize("job", ["maintenance_job", "verification_job"])

@@ -9,8 +9,8 @@ from dagster import AssetCheckEvaluation, ExecuteInProcessResult
 from assets.gold.policy import rule_check
 from assets.specs import asset_key
 from ocelake.lake.build import verify
-from ocelake.tables import READS, layer_tables
-from tests.assets.conftest import Graph, evaluations, materialized
+from ocelake.tables import layer_tables
+from tests.assets.conftest import LAYERS_OF_EVENTS, Graph, evaluations, materialized
 
 POLICY = [asset_key(spec.identifier) for spec in layer_tables("policy")]
 PAID: dict[str, Any] = {
@@ -77,12 +77,12 @@ def test_each_rule_is_a_check_and_only_policy_is_built_again_for_rules_and_costs
     assert "| sent |  |  |  | not checked |" in results
 
     assert graph.run("orders", job="gold_job").success
-    assert graph.numbers("orders") == dict.fromkeys(READS, 1), "none changed"
+    assert graph.numbers("orders") == dict.fromkeys(LAYERS_OF_EVENTS, 1), "none changed"
     for number, (kind, content) in enumerate([("rules", {"rules": [PAID, SIGNED]}), ("cost", COSTS)], 2):
         graph.declare("orders", kind, content)
         again = graph.run("orders", job="gold_job")
         assert again.success
-        expected = {**dict.fromkeys(READS, 1), "policy": number}
+        expected = {**dict.fromkeys(LAYERS_OF_EVENTS, 1), "policy": number}
         assert graph.numbers("orders") == expected, f"{kind} changed"
     assert {name: item.description for name, item in rules_found(again).items()} == {
         "paid": "0 of 10 violate it; 0 are pending.",

@@ -28,9 +28,9 @@ from dagster._core.test_utils import freeze_time
 from assets.automation import ON_NEW_INPUT, ON_NEW_INPUT_AT_TIMES
 from assets.partitions import LOGS
 from assets.specs import asset_key
-from ocelake.tables import READS, Layer, layer_tables
+from ocelake.tables import Layer, layer_tables
 from sensors import table_automation
-from tests.assets.conftest import Graph
+from tests.assets.conftest import LAYERS_OF_EVENTS, Graph
 
 
 @asset(partitions_def=LOGS)
@@ -227,7 +227,7 @@ def test_all_layers_are_requested_together_or_in_their_turn_and_a_refused_model_
     requested = sensor.tick()
     assert requested == keys("silver", "gold", "analysis", "model", "policy"), "the layers after bronze, in one run"
     assert not graph.run("L", tables=sorted(requested)).success
-    assert graph.numbers("L").keys() == READS.keys() - {"model"}, "the model was refused"
+    assert graph.numbers("L").keys() == set(LAYERS_OF_EVENTS) - {"model"}, "the model was refused"
     assert [sensor.tick() for _ in range(2)] == [frozenset()] * 2, "and is not tried again for the same input"
     graph.declare("L", "mining", {})
     assert graph.run("L", job="silver_job").success
