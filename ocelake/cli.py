@@ -193,7 +193,7 @@ def stream(
     group: Annotated[
         str | None, typer.Option(help="Consumer group that shares the partitions (default: ocelake-<log>).")
     ] = None,
-    format: Annotated[str | None, typer.Option(help="json (at first), avro or protobuf.")] = None,
+    format: Annotated[str | None, typer.Option(help="json (at first), avro, protobuf or prices.")] = None,
     max_rows: Annotated[
         int | None, typer.Option(min=1, help="Publish after so many messages (200,000 at first) ...")
     ] = None,

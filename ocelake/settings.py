@@ -393,8 +393,8 @@ class StreamSettings(FileSettings):
     ----------
     topics : tuple of str
         Kafka's topics.
-    format : {"json", "avro", "protobuf"}
-        What their messages are; Avro and Protobuf with a schema registry.
+    format : {"json", "avro", "protobuf", "prices"}
+        What their messages are: events and objects (in Avro and Protobuf with a schema registry), or price ticks.
     max_rows : int
         So many messages are a batch, however little time has passed.
     max_seconds : float
@@ -402,7 +402,7 @@ class StreamSettings(FileSettings):
     """
 
     topics: tuple[str, ...] = ()
-    format: Literal["json", "avro", "protobuf"] = "json"
+    format: Literal["json", "avro", "protobuf", "prices"] = "json"
     max_rows: Annotated[int, Field(ge=1)] = 200_000
     max_seconds: Annotated[float, Field(gt=0)] = 2.0
 

@@ -18,13 +18,14 @@ from dagster import (
 from assets.partitions import LOGS
 from ocelake.landing import Mark, marks, newly_stable, unreadable_names
 from ocelake.settings import LakeSettings
+from ocelake.tables.bronze import SPECS as EVENT_TABLES
 
 __all__ = ["landing_file_stable"]
 
 
 @sensor(
     name="landing_file_stable",
-    target=AssetSelection.groups("bronze"),
+    target=AssetSelection.keys(*([spec.namespace, spec.name] for spec in EVENT_TABLES)),
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=10,
     description="Requests bronze for every landed file that stopped changing; a failed file does not stop others.",

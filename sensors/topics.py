@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dagster import (
+    AssetKey,
     AssetSelection,
     DagsterRunStatus,
     DefaultSensorStatus,
@@ -23,6 +24,8 @@ from ocelake.lake import Lake
 from ocelake.settings import LakeSettings, StreamSettings
 from ocelake.stream.lag import lag_of
 from ocelake.stream.settings import KafkaSettings
+from ocelake.tables.bronze import SPECS as EVENT_TABLES
+from ocelake.tables.prices import PRICE_TICKS
 from resources import LakeResource
 
 __all__ = ["topic_lagging"]
@@ -100,9 +103,11 @@ def _waiting(lake: Lake, log_id: str, stream: StreamSettings, before: _Seen | No
 
 
 def _request(log_id: str, stream: StreamSettings) -> RunRequest:
+    step, tables = ("price_ticks", (PRICE_TICKS,)) if stream.format == "prices" else ("bronze", EVENT_TABLES)
     return RunRequest(
         partition_key=log_id,
-        run_config={"ops": {"bronze": {"config": {"topics": list(stream.topics)}}}},
+        asset_selection=[AssetKey([spec.namespace, spec.name]) for spec in tables],
+        run_config={"ops": {step: {"config": {"topics": list(stream.topics)}}}},
         tags={_TAG: log_id},
     )
 

@@ -1,18 +1,21 @@
-"""Price ticks: what the topics of a feed brought to bronze (see `ocelake.stream`), counted."""
+"""Price ticks from the topics of a feed to bronze; or, where `ocelake stream` reads them, what it brought."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
-from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, multi_asset
+from dagster import AssetCheckResult, AssetExecutionContext, Config, MaterializeResult, multi_asset
+from pydantic import Field
 
 from assets.building import concerns, passed_over
 from assets.specs import asset_key, check_spec, materializations, table_specs
 from ocelake.lake.build import latest_or_fail
+from ocelake.stream.follow import read_topics
+from ocelake.stream.settings import KafkaSettings
 from ocelake.tables.prices import PRICE_TICKS
 from resources import LakeResource
 
-__all__ = ["price_ticks"]
+__all__ = ["FeedTopics", "price_ticks"]
 
 _COMPLETE = check_spec(
     "price_ticks_complete",
@@ -22,6 +25,15 @@ _COMPLETE = check_spec(
 )
 
 
+class FeedTopics(Config):
+    """Which topics to read."""
+
+    topics: list[str] = Field(
+        default_factory=list,
+        description="Kafka topics to read, up to what they have now; the rest as in logs/<log>.stream.yaml.",
+    )
+
+
 @multi_asset(
     name="price_ticks",
     specs=table_specs([PRICE_TICKS], group="bronze"),
@@ -29,10 +41,14 @@ _COMPLETE = check_spec(
     pool="lake_bronze",
 )
 def price_ticks(
-    context: AssetExecutionContext, lake: LakeResource
+    context: AssetExecutionContext, config: FeedTopics, lake: LakeResource
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
-    """Take note of the ticks that bronze holds, and check that none is lost or doubled."""
+    """Read the topics that are named, and check that of all ticks that bronze holds none is lost or doubled."""
     store, log_id = lake.open(), context.partition_key
+    messages = 0
+    if config.topics:
+        settings = store.settings.stream(log_id).model_copy(update={"topics": tuple(config.topics), "format": "prices"})
+        messages = sum(done.messages for done in read_topics(store, log_id, settings, KafkaSettings.load()))
     if not concerns(store, log_id, "prices"):
         yield from passed_over(context)
         return
@@ -42,7 +58,11 @@ def price_ticks(
     rows = store.scan(PRICE_TICKS.identifier, log_id, as_of=moment).select(pl.len()).collect().item()
     yield from materializations(
         "bronze",
-        common={"publication_written": record.publication_id, "batches": batches.height},
+        common={
+            "publication_written": record.publication_id,
+            "batches": batches.height,
+            "messages": messages,
+        },
         rows={PRICE_TICKS.identifier: rows},
     )
     told = batches["price_ticks"].sum()

@@ -69,6 +69,10 @@ class Records:
     events: pl.DataFrame = field(default_factory=EVENT_RECORD.to_frame)
     objects: pl.DataFrame = field(default_factory=OBJECT_RECORD.to_frame)
 
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Give the rows by their table in bronze, without their batch."""
+        return {"bronze.event_records": self.events, "bronze.object_records": self.objects}
+
 
 @dataclass(frozen=True, slots=True)
 class Declarations:

@@ -30,13 +30,12 @@ from ocelake.errors import MessagesLost, StalePublication, Unreachable
 from ocelake.lake.batches import BATCHES, TopicPartition
 from ocelake.lake.guards import database_may_recover, warehouse_may_recover
 from ocelake.stream.client import failure
-from ocelake.stream.decode import Decoder
+from ocelake.stream.decode import Decoded, Decoder
 from ocelake.stream.offsets import CommittedOffsets
 from ocelake.stream.ranges import Range, batch_rows, range_records
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
-    from ocelake.ocel.records import Records
     from ocelake.settings import StreamSettings
     from ocelake.stream.settings import KafkaSettings
 
@@ -304,8 +303,8 @@ class TopicConsumer:
         ) as publication:
             for held, records in decoded:
                 batch = pl.lit(held.batch_id).alias("batch_id")
-                publication.append("bronze.event_records", records.events.with_columns(batch))
-                publication.append("bronze.object_records", records.objects.with_columns(batch))
+                for identifier, rows in records.tables().items():
+                    publication.append(identifier, rows.with_columns(batch))
             publication.append(BATCHES, batch_rows(decoded, self._settings.format))
             record = publication.commit()
         self._committed.published(record, {held.place: held.last for held in ranges})
@@ -318,11 +317,12 @@ class TopicConsumer:
     def _labels(self, place: TopicPartition) -> tuple[str, str, str]:
         return self._log_id, place[0], str(place[1])
 
-    def _count(self, held: Range, records: Records) -> None:
+    def _count(self, held: Range, records: Decoded) -> None:
         labels = self._labels(held.place)
         metrics.CONSUMED_MESSAGES.labels(*labels).inc(len(held.values))
         metrics.CONSUMED_BYTES.labels(*labels).inc(held.size)
-        metrics.QUARANTINED_RECORDS.labels(*labels).inc(records.events["defect"].count())
+        malformed = sum(rows["defect"].count() for rows in records.tables().values())
+        metrics.QUARANTINED_RECORDS.labels(*labels).inc(malformed)
 
     def _show_lag(self) -> None:
         """Tell how far publications are behind each partition, whether or not it was read on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import duckdb
 import numpy as np
@@ -26,10 +26,28 @@ from ocelake.stream import avro, protobuf
 from ocelake.stream.registry import Registry, schema_number
 from ocelake.stream.settings import KafkaSettings
 
-__all__ = ["TOMBSTONE", "Decoder", "JsonDecoder", "RegistryDecoder", "as_records", "decoder", "raw_text", "undecodable"]
+__all__ = [
+    "TOMBSTONE",
+    "Decoded",
+    "Decoder",
+    "JsonDecoder",
+    "RegistryDecoder",
+    "as_records",
+    "decoder",
+    "raw_text",
+    "undecodable",
+]
 
-Decoder: TypeAlias = Callable[[Sequence[int], Sequence[bytes | None]], Records]
-"""Positions and messages to records with these positions, in their order; a message that has no value is None."""
+
+class Decoded(Protocol):
+    """What messages become: `Records`, or rows of another table of bronze."""
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Give the rows by their table in bronze, without their batch, each with its position and defect."""
+
+
+Decoder: TypeAlias = Callable[[Sequence[int], Sequence[bytes | None]], Decoded]
+"""Positions and messages to rows with these positions, in their order; a message that has no value is None."""
 
 TOMBSTONE: Final = "(a message without a value)"
 """What stands for the bytes of a message that has none."""
@@ -53,8 +71,8 @@ def decoder(form: str, settings: KafkaSettings | None = None) -> Decoder:
 
     Parameters
     ----------
-    form : {"json", "avro", "protobuf"}
-        What the messages are written in.
+    form : {"json", "avro", "protobuf", "prices"}
+        What the messages are: events and objects, written in one of three ways, or price ticks in JSON.
     settings : KafkaSettings, optional
         Where the schemas of Avro and Protobuf are; by default what the environment says.
 
@@ -65,8 +83,12 @@ def decoder(form: str, settings: KafkaSettings | None = None) -> Decoder:
     """
     if form == "json":
         return JsonDecoder()
+    if form == "prices":
+        from ocelake.stream.ticks import decode_ticks
+
+        return decode_ticks
     if form not in _READERS:
-        raise SettingError(f"{form!r} is no format of messages.", fix=f"Use json, {' or '.join(_READERS)}.")
+        raise SettingError(f"{form!r} is no format of messages.", fix=f"Use json, {', '.join(_READERS)} or prices.")
     return RegistryDecoder(_READERS[form], Registry(settings or KafkaSettings.load()))
 
 

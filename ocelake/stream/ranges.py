@@ -13,11 +13,11 @@ import polars as pl
 
 from ocelake.lake.batches import TopicPartition
 from ocelake.ocel.model import frame_schema
-from ocelake.ocel.records import Records
-from ocelake.stream.decode import Decoder
+from ocelake.stream.decode import Decoded, Decoder
 
 __all__ = ["Range", "batch_rows", "range_records"]
 
+_NO_RECORDS: Final = {"event_records": 0, "object_records": 0}
 _NO_DECLARATIONS: Final = '{"event_types":{},"object_types":{}}'
 
 
@@ -87,13 +87,13 @@ class Range:
             self.end = end
 
 
-def range_records(read: Range, decode: Decoder) -> Records:
+def range_records(read: Range, decode: Decoder) -> Decoded:
     """Decode a range; a record's position is counted from the range's first offset."""
     first = read.first or 0
     return decode([offset - first for offset in read.offsets], read.values)
 
 
-def batch_rows(ranges: Sequence[tuple[Range, Records]], format: str) -> pl.DataFrame:
+def batch_rows(ranges: Sequence[tuple[Range, Decoded]], format: str) -> pl.DataFrame:
     """Give the rows of ``bronze.batches`` that decoded ranges become."""
     now = datetime.now(UTC)
     rows = [
@@ -107,12 +107,12 @@ def batch_rows(ranges: Sequence[tuple[Range, Records]], format: str) -> pl.DataF
             "first_offset": read.first,
             "last_offset": read.last,
             "source_bytes": read.size,
-            "event_records": records.events.height,
-            "object_records": records.objects.height,
+            **_NO_RECORDS,
+            **{name.removeprefix("bronze."): rows.height for name, rows in decoded.tables().items()},
             "declarations": _NO_DECLARATIONS,
             "metadata": "{}",
             "received": now,
         }
-        for read, records in ranges
+        for read, decoded in ranges
     ]
     return pl.DataFrame(rows, schema=frame_schema("bronze.batches"))

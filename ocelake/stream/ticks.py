@@ -49,6 +49,10 @@ class Ticks:
 
     ticks: pl.DataFrame
 
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Give the rows by their table in bronze, without their batch."""
+        return {"bronze.price_ticks": self.ticks}
+
 
 def _tick(position: int, value: bytes | None) -> dict[str, Any]:
     """Read one message; its text is kept where the columns do not hold all that it says."""
