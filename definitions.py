@@ -9,19 +9,22 @@ from dagster import Definitions, definitions, in_process_executor
 
 import sensors
 from assets.bronze import bronze, price_ticks
+from assets.feeds import commodity_prices
 from assets.gold import analysis, bars, gold, model, policy_asset
 from assets.lake import maintenance, verification
 from assets.silver import prices, silver
 from ocelake.lake.policy import declared_rules
 from ocelake.mining.constraints import Rule
 from ocelake.settings import LakeSettings
-from resources import KafkaResource, LakeResource, duckdb_resource
+from resources import KafkaResource, LakeResource, PriceApiResource, duckdb_resource
 from schedules import (
     bronze_job,
     gold_job,
     ingest_job,
     maintenance_job,
     maintenance_nightly,
+    price_extraction_daily,
+    price_extraction_job,
     prices_job,
     silver_job,
     verification_daily,
@@ -45,13 +48,23 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
     return Definitions(
         assets=[
             *(bronze, silver, gold, analysis, model, policy_asset(checked)),
-            *(price_ticks, prices, bars),
+            *(commodity_prices, price_ticks, prices, bars),
             *(maintenance, verification),
         ],
-        jobs=[ingest_job, bronze_job, silver_job, gold_job, prices_job, maintenance_job, verification_job],
-        schedules=[maintenance_nightly, verification_daily],
+        jobs=[
+            *(ingest_job, bronze_job, silver_job, gold_job),
+            *(price_extraction_job, prices_job),
+            *(maintenance_job, verification_job),
+        ],
+        schedules=[maintenance_nightly, verification_daily, price_extraction_daily],
         sensors=[sensors.landing_file_stable, sensors.topic_lagging, sensors.table_automation],
-        resources={"lake": LakeResource(), "kafka": KafkaResource(), "duckdb": duckdb_resource(), **overrides},
+        resources={
+            "lake": LakeResource(),
+            "kafka": KafkaResource(),
+            "price_api": PriceApiResource(),
+            "duckdb": duckdb_resource(),
+            **overrides,
+        },
         executor=in_process_executor,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "ExportRefused",
+    "FeedRefused",
     "LakeError",
     "LogRefused",
     "MessagesLost",
@@ -53,6 +54,10 @@ class LogRefused(OcelakeError):
 
 class ExportRefused(OcelakeError):
     """The target format cannot hold the log; nothing was written."""
+
+
+class FeedRefused(OcelakeError):
+    """What an API answers is no feed of prices: nothing of it was published."""
 
 
 class SettingError(OcelakeError):

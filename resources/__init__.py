@@ -5,5 +5,6 @@ from __future__ import annotations
 from resources.duckdb import duckdb_resource
 from resources.kafka import KafkaResource
 from resources.lake import LakeResource
+from resources.prices import PriceApiResource
 
-__all__ = ["KafkaResource", "LakeResource", "duckdb_resource"]
+__all__ = ["KafkaResource", "LakeResource", "PriceApiResource", "duckdb_resource"]

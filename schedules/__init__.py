@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schedules.feeds import price_extraction_daily, price_extraction_job
 from schedules.jobs import bronze_job, gold_job, ingest_job, maintenance_job, prices_job, silver_job, verification_job
 from schedules.upkeep import maintenance_nightly, verification_daily
 
@@ -11,6 +12,8 @@ __all__ = [
     "ingest_job",
     "maintenance_job",
     "maintenance_nightly",
+    "price_extraction_daily",
+    "price_extraction_job",
     "prices_job",
     "silver_job",
     "verification_daily",
