@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 export OCELAKE_HOME ?= $(CURDIR)/.ocelake
 export DAGSTER_HOME ?= $(OCELAKE_HOME)/dagster
 SIZE ?= 100k
+EVENTS ?= 12000
+RATE ?= 600
 
-.PHONY: setup demo ui test lint bench docs fuzz clean
+.PHONY: setup instance demo demo-stream ui test lint bench docs fuzz clean
 .DEFAULT_GOAL := demo
 
 setup: $(VENV)/.done
@@ -28,8 +30,14 @@ else
 	$(BIN)/ocelake ingest "$(OCELAKE_HOME)/order-to-cash.json"
 endif
 
-ui: setup
+# UI=0 leaves the UI out, and ends by itself.
+demo-stream: instance
+	$(BIN)/python scripts/demo-stream --events $(EVENTS) --rate $(RATE) $(if $(filter 0,$(UI)),--no-ui)
+
+instance: setup
 	@mkdir -p "$(DAGSTER_HOME)" && test -f "$(DAGSTER_HOME)/dagster.yaml" || cp dagster.yaml "$(DAGSTER_HOME)/"
+
+ui: instance
 	$(BIN)/dagster dev -w workspace.yaml
 
 test: setup

@@ -29,6 +29,7 @@ from dagster import (
 
 from assets.partitions import LOGS
 from ocelake.ocel.audit import Check, Finding
+from ocelake.pictures import as_markdown
 from ocelake.tables import TABLES, Layer, TableSpec, cost, layer_tables
 
 __all__ = [
@@ -251,10 +252,7 @@ def materializations(
 
 def picture(svg: str, title: str) -> MetadataValue:
     """Give an SVG as metadata that the UI shows as a picture."""
-    from base64 import b64encode
-
-    encoded = b64encode(svg.encode()).decode()
-    return MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
+    return MetadataValue.md(as_markdown(svg, title))
 
 
 def _column_schema(table: TableSpec) -> TableSchema:

@@ -362,6 +362,17 @@ def produce(
 
 
 @app.command()
+def broker(topics: Annotated[list[str], typer.Argument(help="Topics to have.", show_default=False)]) -> None:
+    """Be a Kafka broker to try things out, until SIGTERM or Ctrl-C; writes its address.
+
+    It is in memory: it keeps about 5 MB a partition, and loses everything at its end.
+    """
+    from ocelake.live import serve_broker
+
+    serve_broker(topics)
+
+
+@app.command()
 def draw(
     kind: Annotated[Kind, typer.Argument(help="What to draw.")],
     log: LogArgument,

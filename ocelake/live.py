@@ -1,11 +1,15 @@
-"""`ocelake stream`: the long-running consumer as a process, with signals, a line for each batch, and Dagster told."""
+"""What runs as a process of its own until a signal comes: `ocelake stream` and `ocelake broker`.
+
+The stream writes a line for each batch, and tells Dagster.
+"""
 
 from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +24,16 @@ if TYPE_CHECKING:
     from ocelake.stream.consumer import Committed
     from ocelake.tables import Layer
 
-__all__ = ["stream_log"]
+__all__ = ["serve_broker", "stream_log"]
+
+
+def serve_broker(topics: Sequence[str]) -> None:
+    """Be a broker with these topics until a signal comes, and write where it is; see `ocelake.stream.embedded`."""
+    from ocelake.stream.embedded import embedded_broker
+
+    with _stopped_by_signals() as stop, embedded_broker(topics) as kafka:
+        typer.echo(kafka.bootstrap_servers)
+        stop.wait()
 
 
 def stream_log(
@@ -41,6 +54,7 @@ def stream_log(
     given : mapping of str to object
         Stands in for the log's own `StreamSettings`.
     """
+    from ocelake.pictures import live_pictures
     from ocelake.run import LiveReport
     from ocelake.stream.follow import follow_topics
     from ocelake.stream.settings import KafkaSettings
@@ -50,7 +64,7 @@ def stream_log(
     # Kafka's client has a line for each of its many attempts to connect; what matters of them is told in our words.
     logging.getLogger("ocelake.kafka").setLevel(logging.CRITICAL)
 
-    with _stopped_by_signals() as stop, LiveReport(log_id) as report:
+    with _stopped_by_signals() as stop, LiveReport(log_id, partial(live_pictures, lake)) as report:
 
         def committed(done: Committed) -> None:
             rate = done.messages / max(done.seconds, 1e-3)
@@ -67,6 +81,7 @@ def stream_log(
             newest = ", ".join(record.publication_id for record in found.values())
             typer.echo(f"{newest}: {seconds:.1f} s")
 
+        typer.echo(f"Reading {', '.join(settings.topics)} into the log {log_id}")
         follow_topics(
             lake,
             log_id,

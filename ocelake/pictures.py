@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,12 +30,15 @@ from ocelake.mining.ocpn import discover_ocpn, ocpn_tables
 from ocelake.mining.spectrum import dotted_chart, performance_spectrum, waiting_times
 
 if TYPE_CHECKING:
-    from ocelake.lake import Lake
+    from ocelake.lake import Lake, PublicationRecord
     from ocelake.lake.records import AsOf, Moment
     from ocelake.mining.traces import Traces
     from ocelake.tables import Layer
 
-__all__ = ["draw_kinds", "draw_log"]
+__all__ = ["as_markdown", "draw_kinds", "draw_log", "live_pictures"]
+
+_LIVE: Final = ("gold.ocdfg_nodes", "gold.ocdfg_edges")
+"""The tables whose picture is drawn again while a log streams in: their graph takes little time, and shows most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +136,25 @@ def draw_kinds(
                 )
         found[kind] = _DRAWN[kind](source)
     return found
+
+
+def live_pictures(lake: Lake, record: PublicationRecord) -> dict[str, str]:
+    """Draw what a publication is worth looking at while its log streams in.
+
+    Returns
+    -------
+    dict of str to str
+        Pictures as Markdown, by table; of gold the OC-DFG, of other layers none.
+    """
+    if record.layer != "gold":
+        return {}
+    svg = draw_log(Kind.ocdfg, lake, record.log_id, as_of=record.publication_id)
+    return dict.fromkeys(_LIVE, as_markdown(svg, "OC-DFG"))
+
+
+def as_markdown(svg: str, title: str) -> str:
+    """Give a picture as Markdown that holds all of it, as the Dagster UI shows it."""
+    return f"![{title}](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"
 
 
 def _ocdfg(source: _Source) -> str:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _PARTITIONS = "log"
 
-_REPORT_SECONDS: Final = 5.0
+_REPORT_SECONDS: Final = 10.0
+"""Between two reports: every one draws, and stays in Dagster's database."""
 
 _ADVICE: Final[Mapping[Layer, str]] = {
     **dict.fromkeys(
@@ -108,18 +109,20 @@ def run_graph(log_id: str, files: list[str], told: Callable[[str, str], None]) -
 class LiveReport:
     """Tells Dagster what is published outside of runs, every few seconds, in a thread of its own.
 
-    Each table of a publication is a materialization of its asset, with what is known of it as metadata. Where there
-    were several publications of a layer meanwhile, the newest one is told. Used as a context.
+    Each table of a publication is a materialization of its asset, with what is known of it as metadata, and its
+    picture. Where there were several publications of a layer meanwhile, the newest one is told. Used as a context.
 
     Parameters
     ----------
     log_id : str
         The log; registered as a partition.
+    pictures : callable
+        Gives the pictures of a publication, as Markdown, by table; called in the thread of the report.
     """
 
-    def __init__(self, log_id: str) -> None:
+    def __init__(self, log_id: str, pictures: Callable[[PublicationRecord], Mapping[str, str]]) -> None:
         register_log(log_id)
-        self._log_id, self._instance = log_id, _instance()
+        self._log_id, self._pictures, self._instance = log_id, pictures, _instance()
         self._waiting: dict[Layer, tuple[PublicationRecord, Mapping[str, Any]]] = {}
         self._lock, self._over = Lock(), Event()
         self._thread = Thread(target=self._follow, name=f"report-{log_id}", daemon=True)
@@ -150,8 +153,9 @@ class LiveReport:
                 _LOG.exception("The publications of %s are not shown in Dagster.", self._log_id)
 
     def _tell(self, record: PublicationRecord, metadata: Mapping[str, Any]) -> None:
-        from dagster import AssetMaterialization
+        from dagster import AssetMaterialization, MetadataValue
 
+        drawn = {name: {"picture": MetadataValue.md(text)} for name, text in self._pictures(record).items()}
         for identifier, rows in record.rows.items():
             self._instance.report_runless_asset_event(
                 AssetMaterialization(
@@ -162,6 +166,7 @@ class LiveReport:
                         "publication_written": record.publication_id,
                         "dagster/row_count": rows,
                         **metadata,
+                        **drawn.get(identifier, {}),
                     },
                 )
             )

@@ -18,8 +18,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Producer
 
+from ocelake.stream.embedded import embedded_broker
 from ocelake.stream.settings import KafkaSettings
 from tests.conftest import skip_or_fail
 
@@ -93,10 +93,8 @@ def kafka_cluster() -> Iterator[KafkaCluster]:
 @pytest.fixture
 def mock_kafka() -> Iterator[KafkaSettings]:
     """Librdkafka's mock cluster with three brokers; topics come to be when they are first used."""
-    host = Producer({"bootstrap.servers": "", "test.mock.num.brokers": 3, "log_level": 2})
-    brokers = host.list_topics(timeout=10).brokers.values()
-    yield KafkaSettings(bootstrap_servers=",".join(f"{broker.host}:{broker.port}" for broker in brokers))
-    host.close()
+    with embedded_broker(brokers=3) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")
