@@ -16,10 +16,15 @@ from dagster import AutomationCondition
 
 __all__ = ["ON_NEW_INPUT", "ON_NEW_INPUT_AT_TIMES"]
 
+_TOLD_BY_STREAM: Final = (
+    # Every run of a log has its partition for a tag; what a stream reports is of no run, and has the layer at its newest.
+    AutomationCondition.newly_updated() & ~AutomationCondition.executed_with_tags(tag_keys={"dagster/partition"})
+).with_label("a stream has published it")
+
 _CHANGED: Final = (
     (AutomationCondition.any_deps_updated() | AutomationCondition.newly_missing())
     # Only a request settles it: a batch that lands while the layer is being built is not in what is built.
-    .since(AutomationCondition.newly_requested() | AutomationCondition.initial_evaluation())
+    .since(AutomationCondition.newly_requested() | AutomationCondition.initial_evaluation() | _TOLD_BY_STREAM)
     .with_label("a table it reads changed")
 )
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import polars as pl
 from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult
 
-from assets.publishing import Rebuild, publish_or_retry
+from assets.publishing import Rebuild, publish_or_retry, told_by_stream
 from assets.specs import check_results, materializations
 from ocelake.lake import Lake, PublicationRecord
 from ocelake.lake.audits import blocking
@@ -51,6 +51,8 @@ def build_layer(
     read, settings = sources(lake, log_id, step.layer), step.settings(lake, log_id)
     base = newest_number(lake, log_id, step.layer)
     kept = None if config.rebuild else unchanged(lake, read, step.layer, settings)
+    if kept and told_by_stream(context, kept):
+        return
     tables = published_tables(lake, kept) if kept else step.compute(lake, read, settings, base + 1)
     findings = audit(tables)
     failed = blocking(findings)

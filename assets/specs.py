@@ -183,7 +183,7 @@ def table_specs(
             skippable=True,
             partitions_def=LOGS,
             automation_condition=automation,
-            freshness_policy=_FRESH if layer == "gold" else None,
+            freshness_policy=_FRESH if table.layer == "gold" else None,
             owners=OWNERS,
             kinds={"iceberg", "polars"},
             metadata={

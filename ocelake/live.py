@@ -21,6 +21,7 @@ from ocelake.settings import StreamSettings, complaints
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
+    from ocelake.lake.arrivals import Arrivals
     from ocelake.stream.consumer import Committed
     from ocelake.tables import Layer
 
@@ -75,9 +76,12 @@ def stream_log(
                 f"{done.lag:,} behind"
             )
 
-        def advanced(found: Mapping[Layer, PublicationRecord], seconds: float) -> None:
+        def advanced(found: Mapping[Layer, PublicationRecord], seconds: float, came: Arrivals | None) -> None:
+            told: dict[str, object] = {"seconds": round(seconds, 3)}
+            if came is not None:
+                told |= {"watermark": str(came.watermark), "new_events": came.events, "late_share": came.late_share}
             for record in found.values():
-                report.published(record, {"seconds": round(seconds, 3)})
+                report.published(record, told)
             newest = ", ".join(record.publication_id for record in found.values())
             typer.echo(f"{newest}: {seconds:.1f} s")
 

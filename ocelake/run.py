@@ -153,7 +153,9 @@ class LiveReport:
                 _LOG.exception("The publications of %s are not shown in Dagster.", self._log_id)
 
     def _tell(self, record: PublicationRecord, metadata: Mapping[str, Any]) -> None:
-        from dagster import AssetMaterialization, MetadataValue
+        from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, MetadataValue
+
+        from ocelake.lake.audits import GOLD_CHECKS, SILVER_CHECKS
 
         drawn = {name: {"picture": MetadataValue.md(text)} for name, text in self._pictures(record).items()}
         for identifier, rows in record.rows.items():
@@ -170,6 +172,19 @@ class LiveReport:
                     },
                 )
             )
+        # What fails a blocking check is not published; without news of them the layers after this one would wait.
+        for check in {"silver": SILVER_CHECKS, "gold": GOLD_CHECKS}.get(record.layer, ()):
+            if check.severity == "error":
+                self._instance.report_runless_asset_event(
+                    AssetCheckEvaluation(
+                        AssetKey(check.table.split(".")),
+                        check.name,
+                        passed=True,
+                        description=f"It held, or {record.publication_id} would not have been published.",
+                        blocking=True,
+                        partition=self._log_id,
+                    )
+                )
 
 
 def _project() -> Path:

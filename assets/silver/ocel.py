@@ -8,7 +8,7 @@ from dagster import AssetCheckResult, AssetExecutionContext, MaterializeResult, 
 
 from assets.automation import ON_NEW_INPUT
 from assets.building import concerns, passed_over
-from assets.publishing import Rebuild, publish_or_retry
+from assets.publishing import Rebuild, publish_or_retry, told_by_stream
 from assets.specs import check_results, check_specs, layer_specs, materializations
 from ocelake.lake import Lake
 from ocelake.lake.audits import SILVER_CHECKS, audit_silver, blocking
@@ -38,6 +38,8 @@ def silver(
     bronze = read["bronze"]
     base = newest_number(store, log_id, "silver")
     kept = None if config.rebuild else unchanged(store, read, "silver", settings)
+    if kept and told_by_stream(context, kept):
+        return
     tables: Mapping[str, Content] = {}
     if kept:
         findings = audit_silver(published_silver(store, kept), settings, known_types(store, log_id))

@@ -8,7 +8,9 @@ from threading import Event, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ocelake import metrics
 from ocelake.errors import NotFound, OcelakeError, StalePublication
+from ocelake.lake.arrivals import Arrivals, arrivals
 from ocelake.lake.increment import advance
 
 if TYPE_CHECKING:
@@ -19,8 +21,9 @@ __all__ = ["Advanced", "Advancer"]
 
 _LOG: Final = logging.getLogger(__name__)
 
-Advanced: TypeAlias = "Callable[[Mapping[Layer, PublicationRecord], float], object]"
-"""Told of the newest publication of each layer, and how many seconds it took to get there."""
+Advanced: TypeAlias = "Callable[[Mapping[Layer, PublicationRecord], float, Arrivals | None], object]"
+"""Told of the newest publication of each layer, how many seconds it took to get there, and of the events that came with
+silver where this process knows what was there before."""
 
 
 class Advancer:
@@ -85,5 +88,19 @@ class Advancer:
             _LOG.exception("Silver and gold of %s stay as they are for now.", self._log_id)
         else:
             if found != self._known:
-                self._known = found
-                self._told(found, perf_counter() - began)
+                before, self._known = self._known.get("silver"), found
+                self._told(found, perf_counter() - began, self._arrived(before, found["silver"]))
+
+    def _arrived(self, since: PublicationRecord | None, until: PublicationRecord) -> Arrivals | None:
+        try:
+            found = arrivals(self._lake, since=since, until=until) if since else None
+        except OcelakeError as error:  # what is known of the log stays right without it
+            _LOG.warning("%s", error)
+            found = None
+        if found is None:
+            return None
+        metrics.NEW_EVENTS.labels(self._log_id).inc(found.events)
+        metrics.LATE_EVENTS.labels(self._log_id).inc(found.late)
+        if found.watermark is not None:
+            metrics.WATERMARK_TIME.labels(self._log_id).set(found.watermark.timestamp())
+        return found
