@@ -17,7 +17,7 @@ from dagster import AutomationCondition
 __all__ = ["ON_NEW_INPUT", "ON_NEW_INPUT_AT_TIMES"]
 
 _TOLD_BY_STREAM: Final = (
-    # Every run of a log has its partition for a tag; what a stream reports is of no run, and has the layer at its newest.
+    # Every run of a log has its partition for a tag; what a stream reports is of no run, and is the newest there is.
     AutomationCondition.newly_updated() & ~AutomationCondition.executed_with_tags(tag_keys={"dagster/partition"})
 ).with_label("a stream has published it")
 
