@@ -23,6 +23,7 @@ from dagster import (
     define_asset_job,
     evaluate_automation_conditions,
 )
+from dagster._core.events import StepMaterializationData
 from dagster._core.test_utils import freeze_time
 
 from assets.automation import ON_NEW_INPUT, ON_NEW_INPUT_AT_TIMES
@@ -90,7 +91,12 @@ class Clock:
         return run.run_id
 
     def finish(self, name: str, job: str, run_id: str) -> None:
-        self.materialize(name)
+        made = DagsterEvent(
+            DagsterEventType.ASSET_MATERIALIZATION.value,
+            job_name=job,
+            event_specific_data=StepMaterializationData(AssetMaterialization(AssetKey(name), partition="L")),
+        )
+        self.instance.report_dagster_event(made, run_id=run_id)
         success = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, job_name=job)
         self.instance.report_dagster_event(success, run_id=run_id)
 
@@ -132,6 +138,16 @@ def test_input_that_comes_while_the_layer_is_built_is_requested_after_it(clock: 
     assert clock.tick() == 0, "it is being built"
     clock.finish("downstream", "job", run)
     assert sum(clock.tick() for _ in range(3)) == 1, "what was built has not seen the second batch"
+
+
+def test_what_a_stream_has_published_is_not_requested(clock: Clock) -> None:
+    clock.tick()
+    for _ in range(3):
+        clock.materialize("upstream")
+        clock.materialize("downstream")
+        assert clock.tick() == 0
+    clock.materialize("upstream")
+    assert clock.tick() == 1, "this it has not published"
 
 
 def test_a_layer_that_is_computed_as_a_whole_does_not_let_a_new_log_wait(throttled: Clock) -> None:
