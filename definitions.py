@@ -11,7 +11,7 @@ import sensors
 from assets.bronze import bronze, price_ticks
 from assets.feeds import commodity_prices
 from assets.gold import analysis, bars, gold, model, policy_asset
-from assets.lake import maintenance, verification
+from assets.lake import light_upkeep, maintenance, verification
 from assets.silver import prices, silver
 from ocelake.lake.policy import declared_rules
 from ocelake.mining.constraints import Rule
@@ -21,6 +21,8 @@ from schedules import (
     bronze_job,
     gold_job,
     ingest_job,
+    light_upkeep_hourly,
+    light_upkeep_job,
     maintenance_job,
     maintenance_nightly,
     price_extraction_daily,
@@ -49,14 +51,14 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
         assets=[
             *(bronze, silver, gold, analysis, model, policy_asset(checked)),
             *(commodity_prices, price_ticks, prices, bars),
-            *(maintenance, verification),
+            *(light_upkeep, maintenance, verification),
         ],
         jobs=[
             *(ingest_job, bronze_job, silver_job, gold_job),
             *(price_extraction_job, prices_job),
-            *(maintenance_job, verification_job),
+            *(light_upkeep_job, maintenance_job, verification_job),
         ],
-        schedules=[maintenance_nightly, verification_daily, price_extraction_daily],
+        schedules=[light_upkeep_hourly, maintenance_nightly, verification_daily, price_extraction_daily],
         sensors=[sensors.landing_file_stable, sensors.topic_lagging, sensors.table_automation],
         resources={
             "lake": LakeResource(),

@@ -1,19 +1,21 @@
 """The health of tables that are published to every few seconds: whether commits and reads stay as fast as at first.
 
 ``python -m benchmarks.health [--batches 1000]`` appends micro-batches of a hundred events to bronze, amends two tables
-of silver by each (new rows, and corrections of the batch before), and lets the upkeep of a stream run beside. It prints
-processor seconds, which do not depend on what else the machine does: of commits as medians over a window, upkeep that
-runs meanwhile included, and of reads as medians of a few. What grows with the rows (the whole scans) is compared with
-the same tables after they were compacted to one file.
+of silver by each (new rows, and corrections of the batch before), and lets the upkeep of a stream run beside. Now and
+then it measures: commits and the reading of the newest batch in turns with a new lake that has had ten batches, so that
+a busy machine hits both; and whole scans, which grow with the rows, to be compared with those of the last line, of the
+same tables compacted to one file each. Times are medians of processor seconds, with what the upkeep does meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +25,8 @@ import polars as pl
 LOG: Final = "stream"
 EVENTS: Final = 100
 CORRECTED: Final = 10
+_FIRST: Final = 10
+_TURNS: Final = 21
 _START: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _TABLES: Final = (
     "bronze.event_records",
@@ -47,46 +51,91 @@ def main() -> None:
             print("| " + " | ".join(_cell(row.get(name, "")) for name in _COLUMNS) + " |", flush=True)
 
 
-def measure(home: Path, batches: int, windows: int, grace: timedelta) -> Any:
-    """Publish, and give one row of figures at the start, in between, at the end, and after compaction."""
-    from ocelake.lake import open_lake
-    from ocelake.lake.maintenance import Retention, Upkeep, compact
+def measure(home: Path, batches: int, windows: int, grace: timedelta) -> Iterator[dict[str, Any]]:
+    """Publish, and give one row of figures for each window, and one after compaction."""
+    from ocelake.lake.maintenance import compact
 
-    lake = open_lake(home)
-    lake.store.retention = retention = Retention(grace=grace)
-    window = min(50, batches // windows)
-    stops = {window + 10, *(batches * step // windows for step in range(1, windows + 1))}
-    seconds: list[float] = []
-    walls: list[float] = []
-    with Upkeep(lake, retention=retention) as upkeep:
-        for batch in range(batches):
-            bronze, events, relations, corrected = _rows(batch)
-            start, wall = time.process_time(), time.perf_counter()
-            offsets = {("topic", 0): batch * EVENTS - 1 if batch else None}
-            with lake.publication(LOG, "bronze", offsets=offsets) as publication:
-                for identifier, frame in bronze.items():
-                    publication.append(identifier, frame)
-                publication.commit()
-            with lake.publication(LOG, "silver") as publication:
-                publication.amend("ocel.events", add=pl.concat([events, corrected]), remove=corrected)
-                publication.amend("ocel.event_objects", add=relations)
-                publication.commit()
-            seconds.append(time.process_time() - start)
-            walls.append(time.perf_counter() - wall)
-            upkeep.nudge()
-            if batch + 1 in stops:
-                commits = {"commit": statistics.median(seconds[-window:]), "wall": statistics.median(walls[-window:])}
-                yield {"batches": batch + 1, **commits, **_reads(lake, batch), **_state(lake, home)}
-    for identifier in _TABLES:
-        compact(lake, identifier, LOG)
-    yield {"batches": "compacted", **_reads(lake, batches - 1), **_state(lake, home)}
-    assert lake.read("bronze.event_records", LOG).height == batches * EVENTS
-    assert lake.read("ocel.events", LOG)["event_id"].n_unique() == batches * EVENTS
+    stops = {batches * step // windows for step in range(1, windows + 1)}
+    with _Stream(home / "stream", grace) as stream:
+        while stream.batches < batches:
+            stream.commit()
+            if stream.batches in stops:
+                figures = _in_turns(stream, home / f"new-{stream.batches}", grace)
+                yield {"batches": stream.batches, **figures, **_scans(stream), **_state(stream)}
+        for identifier in _TABLES:
+            compact(stream.lake, identifier, LOG)
+        yield {"batches": "compacted", **_scans(stream), **_state(stream)}
+        assert stream.lake.read("bronze.event_records", LOG).height == stream.batches * EVENTS
+        assert stream.lake.read("ocel.events", LOG)["event_id"].n_unique() == stream.batches * EVENTS
+
+
+class _Stream:
+    """A lake that micro-batches are published to, with its upkeep."""
+
+    def __init__(self, home: Path, grace: timedelta) -> None:
+        from ocelake.lake import open_lake
+        from ocelake.lake.maintenance import Retention, Upkeep
+
+        self.home, self.lake, self.batches = home, open_lake(home), 0
+        self.lake.store.retention = retention = Retention(grace=grace)
+        self._upkeep = Upkeep(self.lake, retention=retention)
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._upkeep.close()
+
+    def commit(self) -> float:
+        """Publish the next micro-batch; give the processor seconds it took."""
+        bronze, events, relations, corrected = _rows(self.batches)
+        start = time.process_time()
+        offsets = {("topic", 0): self.batches * EVENTS - 1 if self.batches else None}
+        with self.lake.publication(LOG, "bronze", offsets=offsets) as publication:
+            for identifier, frame in bronze.items():
+                publication.append(identifier, frame)
+            publication.commit()
+        with self.lake.publication(LOG, "silver") as publication:
+            publication.amend("ocel.events", add=pl.concat([events, corrected]), remove=corrected)
+            publication.amend("ocel.event_objects", add=relations)
+            publication.commit()
+        self.batches += 1
+        self._upkeep.nudge()
+        return time.process_time() - start
+
+    def read_newest(self) -> float:
+        """Read the rows of the newest micro-batch; give the processor seconds it took."""
+        start = time.process_time()
+        name = f"topic-0-{(self.batches - 1) * EVENTS:09}"
+        rows = self.lake.scan("bronze.event_records", LOG).filter(pl.col("batch_id") == name)
+        assert rows.collect().height == EVENTS
+        return time.process_time() - start
+
+
+def _in_turns(stream: _Stream, home: Path, grace: timedelta) -> dict[str, float]:
+    """Time commits and reads of the newest rows in turns with a lake that is new."""
+    with _Stream(home, grace) as new:
+        for _ in range(_FIRST):
+            new.commit()
+        turns = [[lake.commit() for lake in (stream, new)] for _ in range(_TURNS)]
+        reads = [[lake.read_newest() for lake in (stream, new)] for _ in range(_TURNS)]
+    shutil.rmtree(home)
+    commit, first_commit, read, first_read = (
+        statistics.median(taken[place] for taken in times) for times in (turns, reads) for place in (0, 1)
+    )
+    return {
+        "commit": commit,
+        "of a new lake": first_commit,
+        "ratio": commit / first_commit,
+        "read": read,
+        "of the new lake": first_read,
+        "read ratio": read / first_read,
+    }
 
 
 _COLUMNS: Final = (
-    "batches", "commit", "wall", "newest", "scan", "sql", "files", "snapshots", "manifests", "metadata KB", "disk MB",
-    "disk files",
+    "batches", "commit", "of a new lake", "ratio", "read", "of the new lake", "read ratio", "scan", "sql",
+    "files", "snapshots", "manifests", "metadata KB", "disk MB", "disk files",
 )  # fmt: skip
 
 
@@ -134,25 +183,21 @@ def _table(identifier: str, frame: pl.DataFrame) -> pl.DataFrame:
     return as_table(identifier, pl.concat([as_table(identifier), frame], how="diagonal_relaxed"))
 
 
-def _reads(lake: Any, batch: int) -> dict[str, float]:
-    """Time what is read: the newest batch's rows alone, and counts over all rows by Polars and by SQL."""
-    name = f"topic-0-{batch * EVENTS:09}"
-
-    def newest() -> None:
-        rows = lake.scan("bronze.event_records", LOG).filter(pl.col("batch_id") == name)
-        assert rows.collect().height == EVENTS
+def _scans(stream: _Stream) -> dict[str, float]:
+    """Time counts over all rows, by Polars and by SQL."""
+    lake, rows = stream.lake, stream.batches * EVENTS
 
     def scan() -> None:
         for identifier, column in _COUNTED.items():
             counts = lake.scan(identifier, LOG).group_by(column).len().collect()
-            assert counts["len"].sum() == (batch + 1) * EVENTS
+            assert counts["len"].sum() == rows
 
     def sql() -> None:
         for identifier, column in _COUNTED.items():
             counts = lake.sql(f"SELECT {column}, count(*) AS rows FROM {identifier} GROUP BY ALL")
-            assert counts["rows"].sum() == (batch + 1) * EVENTS
+            assert counts["rows"].sum() == rows
 
-    return {"newest": _median(newest), "scan": _median(scan), "sql": _median(sql)}
+    return {"scan": _median(scan), "sql": _median(sql)}
 
 
 def _median(work: Callable[[], None], times: int = 7) -> float:
@@ -164,9 +209,12 @@ def _median(work: Callable[[], None], times: int = 7) -> float:
     return statistics.median(taken)
 
 
-def _state(lake: Any, home: Path) -> dict[str, float]:
-    tables = [lake.table(identifier) for identifier in _TABLES]
-    found = [path.stat().st_size for path in home.rglob("*") if path.is_file()]
+def _state(stream: _Stream) -> dict[str, float]:
+    tables = [stream.lake.table(identifier) for identifier in _TABLES]
+    found = []
+    for path in stream.home.rglob("*"):
+        with suppress(FileNotFoundError):  # the upkeep removes files meanwhile
+            found.append(path.stat().st_size)
     return {
         "files": max(int(table.current_snapshot().summary["total-data-files"]) for table in tables),
         "snapshots": max(len(table.metadata.snapshots) for table in tables),

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from schedules.feeds import price_extraction_daily, price_extraction_job
-from schedules.jobs import bronze_job, gold_job, ingest_job, maintenance_job, prices_job, silver_job, verification_job
-from schedules.upkeep import maintenance_nightly, verification_daily
+from schedules.jobs import (
+    bronze_job,
+    gold_job,
+    ingest_job,
+    light_upkeep_job,
+    maintenance_job,
+    prices_job,
+    silver_job,
+    verification_job,
+)
+from schedules.upkeep import light_upkeep_hourly, maintenance_nightly, verification_daily
 
 __all__ = [
     "bronze_job",
     "gold_job",
     "ingest_job",
+    "light_upkeep_hourly",
+    "light_upkeep_job",
     "maintenance_job",
     "maintenance_nightly",
     "price_extraction_daily",

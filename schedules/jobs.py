@@ -12,6 +12,7 @@ __all__ = [
     "bronze_job",
     "gold_job",
     "ingest_job",
+    "light_upkeep_job",
     "maintenance_job",
     "prices_job",
     "silver_job",
@@ -53,6 +54,11 @@ prices_job: Final = define_asset_job(
 )
 maintenance_job: Final = define_asset_job(
     "maintenance_job", AssetSelection.keys(["lake", "maintenance"]), description="Upkeep of all tables."
+)
+light_upkeep_job: Final = define_asset_job(
+    "light_upkeep_job",
+    AssetSelection.keys(["lake", "light_upkeep"]),
+    description="Upkeep of the tables that have changed, between micro-batches.",
 )
 verification_job: Final = define_asset_job(
     "verification_job",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from assets.lake.upkeep import maintenance, verification
+from assets.lake.upkeep import light_upkeep, maintenance, verification
 
-__all__ = ["maintenance", "verification"]
+__all__ = ["light_upkeep", "maintenance", "verification"]

@@ -1,4 +1,4 @@
-"""Upkeep of the tables, and the daily full check."""
+"""Upkeep of the tables, by night and between micro-batches, and the daily full check."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSpec,
     AssetExecutionContext,
+    Failure,
     MaterializeResult,
     MetadataValue,
     asset,
@@ -16,12 +17,13 @@ from dagster_duckdb import DuckDBResource
 
 from assets.specs import OWNERS
 from ocelake.lake.build import Verification, log_layers, verify
-from ocelake.lake.maintenance import MaintenanceConfig, run_maintenance
+from ocelake.lake.maintenance import Budget, MaintenanceConfig, Upkeep, run_maintenance
 from ocelake.lake.sql import SqlSession
 from resources import LakeResource
 
-__all__ = ["maintenance", "verification"]
+__all__ = ["light_upkeep", "maintenance", "verification"]
 
+_BUDGET = Budget(seconds=120)
 _DANGLING = """
     select 'event of an E2O relation' as relation, count(*) as rows
     from ocel.event_objects as r anti join ocel.events as t on r.log_id = t.log_id and r.event_id = t.event_id
@@ -48,6 +50,21 @@ def maintenance(context: AssetExecutionContext, lake: LakeResource) -> Materiali
     """Compact to trace order, expire snapshots, remove orphans and old metadata, merge manifests."""
     report = run_maintenance(lake.open(), MaintenanceConfig())
     context.log.info("%s", report)
+    return MaterializeResult(metadata={"report": MetadataValue.json(asdict(report))})
+
+
+@asset(
+    key=["lake", "light_upkeep"],
+    group_name="lake",
+    pool="lake_maintenance",
+    owners=OWNERS,
+    kinds={"iceberg"},
+)
+def light_upkeep(lake: LakeResource) -> MaterializeResult[Any]:
+    """Merge small files by tiers and remove those that no snapshot needs; `ocelake stream` does so by itself."""
+    report = Upkeep(lake.open(), budget=_BUDGET).run()
+    if report.failed:
+        raise Failure(f"The upkeep failed for {', '.join(report.failed)}; the run's log says why.")
     return MaterializeResult(metadata={"report": MetadataValue.json(asdict(report))})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,12 +21,13 @@ from ocelake.lake.files import SliceWriter, bucket_count
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.rows import files_holding, key_of, read_file
 from ocelake.lake.snapshots import slice_files
-from ocelake.lake.store import AlreadyPublished, Change, Draft, PublicationStore
+from ocelake.lake.store import AlreadyPublished, Change, Draft, FilesReplaced, PublicationStore
 from ocelake.tables import TABLES, Layer, TableSpec
 
 __all__ = ["Publication", "PublicationRecord"]
 
 _WRITERS: Final = 2
+_REPEATS: Final = 3
 
 
 class Publication:
@@ -66,6 +68,7 @@ class Publication:
         self._reads = dict(reads)
         self._settings = settings.model_dump(mode="json") if settings else {}
         self._writers: dict[str, tuple[bool, SliceWriter]] = {}
+        self._amendments: dict[str, tuple[pl.DataFrame | None, pl.DataFrame | None]] = {}
         self._amended: dict[str, tuple[tuple[DataFile, ...], int]] = {}
         self._batches: set[str] = set()
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="ocelake-write")
@@ -149,6 +152,7 @@ class Publication:
         if identifier in self._writers:
             raise LakeError("The table has its rows already.", where=identifier, fix="Amend a table once.")
         writer = self._writer(spec, replace=False, buckets=self._present_buckets(spec))
+        self._amendments[identifier] = add, remove
         # In the background, as with `replace`.
         self._running.append(self._pool.submit(self._amend, spec, table, writer, add, remove))
 
@@ -219,14 +223,14 @@ class Publication:
         # From here on the lake may refer to the files, also where an error says otherwise: the answer to a commit can
         # get lost. They are deleted only where it is certain that nothing was published; else they stay, as orphans at
         # worst.
-        writers = [writer for _, writer in self._writers.values()]
+        writers = {identifier: writer for identifier, (_, writer) in self._writers.items()}
         self._finish()
         try:
-            record = self._store.publish(draft)
+            record = self._publish(draft, writers)
         except OutcomeUnknown:
             raise
         except (AlreadyPublished, StalePublication, Unreachable) as refused:
-            for writer in writers:
+            for writer in writers.values():
                 writer.discard()
             if not isinstance(refused, AlreadyPublished):
                 raise
@@ -235,6 +239,27 @@ class Publication:
             return record
         self.discarded = True
         return self._store.publications(log_id=self.log_id, layer=self.layer, limit=1)[0]
+
+    def _publish(self, draft: Draft, writers: dict[str, SliceWriter]) -> PublicationRecord:
+        for _ in range(_REPEATS):
+            try:
+                return self._store.publish(draft)
+            except FilesReplaced:  # by compaction, which changes no row: the same rows are in other files
+                draft = self._amend_again(draft, writers)
+        return self._store.publish(draft)
+
+    def _amend_again(self, draft: Draft, writers: dict[str, SliceWriter]) -> Draft:
+        """Take the rows to be removed out of the files that they are in now."""
+        self._tables = {**self._tables, **self._store.tables(self._amendments)}
+        changes = dict(draft.changes)
+        for identifier, (add, remove) in self._amendments.items():
+            spec, table = TABLES[identifier], self._tables[identifier]
+            writers[identifier].discard()
+            writer = writers[identifier] = SliceWriter(table, spec, self.log_id, self._present_buckets(spec))
+            self._amend(spec, table, writer, add, remove)
+            removed, kept = self._amended[identifier]
+            changes[identifier] = Change(False, tuple(writer.close()), writer.rows + kept, removed)
+        return dataclasses.replace(draft, changes=changes)
 
     def discard(self) -> None:
         """Delete the files that were written; nothing was visible."""

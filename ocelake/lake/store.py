@@ -36,6 +36,7 @@ __all__ = [
     "AlreadyPublished",
     "Change",
     "Draft",
+    "FilesReplaced",
     "PublicationStore",
     "Rewrite",
     "SqlStore",
@@ -46,6 +47,10 @@ __all__ = [
 _CACHED_TABLES: Final = 256
 _REWRITES: Final = 3
 _STAGING_THREADS: Final = 4
+
+
+class FilesReplaced(StalePublication):
+    """Files that a draft removes are no longer there, and the rows that they held are in others."""
 
 
 class AlreadyPublished(Exception):  # a signal: every batch of the draft is there, nothing is to be done
@@ -66,7 +71,8 @@ class Change:
         Rows that were written; of an amended slice, all that it has now.
     removed : tuple of DataFile
         Files of the slice that the new ones take the place of: they hold what is left of these. Where one of them is no
-        longer in the slice (it was compacted meanwhile), the publication is stale.
+        longer in the slice, `FilesReplaced` is raised: compaction, which is no publication, has put its rows into
+        another file. The same rows are then looked for again (`Publication.commit`).
     """
 
     replace: bool
@@ -292,7 +298,7 @@ def still_there(table: Table, draft: Draft, change: Change, snapshot_id: int | N
 
     Raises
     ------
-    StalePublication
+    FilesReplaced
         Where one of them is gone.
     """
     if not change.removed:
@@ -300,7 +306,7 @@ def still_there(table: Table, draft: Draft, change: Change, snapshot_id: int | N
     gone = {file.file_path for file in change.removed}
     present = [file for file in slice_files(table, draft.log_id, snapshot_id) if file.file_path in gone]
     if len(present) < len(gone):
-        raise StalePublication(
+        raise FilesReplaced(
             "Files that hold rows to be removed were compacted meanwhile.",
             where=f"{'.'.join(table.name())} of {draft.log_id}",
             fix="Compute the layer again from the newest state.",

@@ -142,7 +142,7 @@ def test_the_analysis_is_built_without_gold_and_keeps_nothing_else_from_being_pu
     assert graph.numbers("wrong").keys() == set(LAYERS_OF_EVENTS) - {"analysis"}
 
 
-@pytest.mark.parametrize("job", ["maintenance_job", "verification_job"])
+@pytest.mark.parametrize("job", ["light_upkeep_job", "maintenance_job", "verification_job"])
 def test_upkeep_and_verification_run_on_a_filled_lake(graph: Graph, job: str) -> None:
     graph.put("orders", "a.json", spoiled=True)
     assert graph.run("orders").success

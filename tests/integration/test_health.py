@@ -188,13 +188,12 @@ def test_an_older_catalog_gets_what_lookups_need(lake: Lake) -> None:
 def test_micro_batches_leave_commits_and_reads_as_fast_as_the_first(tmp_path: Path) -> None:
     """OCELAKE_TEST_PUBLICATIONS=10000 is the full form. Processor time is compared: it does not depend on others."""
     number = int(os.environ.get("OCELAKE_TEST_PUBLICATIONS", "300"))
-    rows = list(health.measure(tmp_path, number, 3, timedelta(seconds=5)))
-    first, last, compacted = rows[0], rows[-2], rows[-1]
-    print(*rows, sep="\n")
-    assert last["commit"] < 2 * first["commit"]
-    assert last["newest"] < 2 * first["newest"] + 0.02
+    *_, last, compacted = health.measure(tmp_path, number, 1, timedelta(seconds=5))
+    print(last, compacted, sep="\n")
+    assert last["ratio"] < 2
+    assert last["read ratio"] < 2
     for read in ("scan", "sql"):
-        assert last[read] < 2 * max(compacted[read], first[read])
+        assert last[read] < 2 * compacted[read] + 0.05  # what it takes to plan a few files, whatever they hold
     assert last["files"] <= (FANOUT - 1) * 8
     assert last["snapshots"] <= 120
     assert last["manifests"] <= 20

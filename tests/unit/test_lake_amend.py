@@ -71,16 +71,31 @@ def test_rows_that_are_not_there_make_the_publication_stale(lake: Lake) -> None:
     assert rows(lake).height == 3
 
 
-def test_files_that_were_compacted_meanwhile_make_it_stale(lake: Lake) -> None:
+def test_rows_are_found_where_compaction_has_put_them_meanwhile(lake: Lake) -> None:
+    every = events(20)
+    amend(lake, "A", add=every[:10])
+    amend(lake, "A", add=every[10:])
+    with lake.publication("A", "silver") as publication:
+        publication.amend(EVENTS, add=events(21)[20:], remove=every[:1])
+        assert compact(lake, EVENTS, "A").files_after == 1
+        record = publication.commit()
+    assert record.rows[EVENTS] == 20
+    assert_frame_equal(rows(lake), events(21)[1:])
+    stored = {path for path in lake.settings.home.rglob("*.parquet") if path.is_file()}
+    assert len(stored) == 2 + 1 + len(lake.plan(EVENTS).paths)  # as added, as compacted, and as they are now
+
+
+def test_another_publication_meanwhile_makes_it_stale_though_compaction_came_too(lake: Lake) -> None:
     every = events(20)
     amend(lake, "A", add=every[:10])
     amend(lake, "A", add=every[10:])
     with lake.publication("A", "silver") as publication:
         publication.amend(EVENTS, remove=every[:1])
-        assert compact(lake, EVENTS, "A").files_after == 1
-        with pytest.raises(StalePublication, match="compacted"):
+        amend(lake, "A", remove=every[:1])
+        compact(lake, EVENTS, "A")
+        with pytest.raises(StalePublication, match="Another writer"):
             publication.commit()
-    assert rows(lake).height == 20
+    assert_frame_equal(rows(lake), every[1:])
 
 
 def test_a_table_is_amended_once(lake: Lake) -> None:
