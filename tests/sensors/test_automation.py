@@ -32,6 +32,7 @@ from assets.specs import asset_key
 from ocelake.tables import Layer, layer_tables
 from sensors import table_automation
 from tests.assets.conftest import LAYERS_OF_EVENTS, Graph
+from tests.price_ticks import LOG, put_ticks
 
 
 @asset(partitions_def=LOGS)
@@ -228,7 +229,7 @@ class Sensor:
         self.cursor = found.cursor
         requests = found.run_requests or []
         assert len(requests) <= 1
-        assert {request.partition_key for request in requests} <= {"L"}
+        assert {request.partition_key for request in requests} <= {"L", LOG}
         return frozenset(key for request in requests for key in request.asset_selection or [])
 
 
@@ -257,3 +258,14 @@ def test_all_layers_are_requested_together_or_in_their_turn_and_a_refused_model_
     assert graph.run("L", tables=sorted(requested)).success
     assert graph.numbers("L") == {"bronze": 1, "silver": 1, "gold": 2, "analysis": 2, "model": 1, "policy": 2}
     assert sensor.tick() == frozenset()
+
+
+def test_a_feed_is_carried_to_its_bars_and_nothing_is_made_of_events_that_it_does_not_have(graph: Graph) -> None:
+    sensor = Sensor(graph)
+    sensor.tick()
+    put_ticks(graph.lake, "one", [{"commodity": "gold", "time": "2024-01-01", "price": "5"}])
+    assert graph.run(LOG, job="prices_job", tables=[asset_key("bronze.price_ticks")]).success
+    requested = sensor.tick()
+    assert requested == keys("prices", "bars")
+    assert graph.run(LOG, job="prices_job", tables=sorted(requested)).success
+    assert [sensor.tick() for _ in range(2)] == [frozenset()] * 2
