@@ -51,14 +51,12 @@ def build_layer(
     read, settings = sources(lake, log_id, step.layer), step.settings(lake, log_id)
     base = newest_number(lake, log_id, step.layer)
     kept = None if config.rebuild else unchanged(lake, read, step.layer, settings)
-    if kept and told_by_stream(context, kept):
-        return
     tables = published_tables(lake, kept) if kept else step.compute(lake, read, settings, base + 1)
     findings = audit(tables)
     failed = blocking(findings)
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
-    else:
+    elif not (kept and told_by_stream(context, kept)):
         record = kept or publish_or_retry(lake, read, step.layer, tables, settings=settings, base=base)
         yield from materializations(
             step.layer,

@@ -153,9 +153,16 @@ class LiveReport:
                 _LOG.exception("The publications of %s are not shown in Dagster.", self._log_id)
 
     def _tell(self, record: PublicationRecord, metadata: Mapping[str, Any]) -> None:
-        from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, MetadataValue
+        from dagster import (
+            AssetCheckEvaluation,
+            AssetKey,
+            AssetMaterialization,
+            DagsterEvent,
+            DagsterEventType,
+            MetadataValue,
+        )
 
-        from ocelake.lake.audits import GOLD_CHECKS, SILVER_CHECKS
+        from ocelake.lake.audits import BAR_CHECKS, GOLD_CHECKS, PRICE_CHECKS, SILVER_CHECKS
 
         drawn = {name: {"picture": MetadataValue.md(text)} for name, text in self._pictures(record).items()}
         for identifier, rows in record.rows.items():
@@ -173,17 +180,21 @@ class LiveReport:
                 )
             )
         # What fails a blocking check is not published; without news of them the layers after this one would wait.
-        for check in {"silver": SILVER_CHECKS, "gold": GOLD_CHECKS}.get(record.layer, ()):
+        checks = {"silver": SILVER_CHECKS, "gold": GOLD_CHECKS, "prices": PRICE_CHECKS, "bars": BAR_CHECKS}
+        for check in checks.get(record.layer, ()):
             if check.severity == "error":
-                self._instance.report_runless_asset_event(
-                    AssetCheckEvaluation(
-                        AssetKey(check.table.split(".")),
-                        check.name,
-                        passed=True,
-                        description=f"It held, or {record.publication_id} would not have been published.",
-                        blocking=True,
-                        partition=self._log_id,
-                    )
+                held = AssetCheckEvaluation(
+                    AssetKey(check.table.split(".")),
+                    check.name,
+                    passed=True,
+                    description=f"It held, or {record.publication_id} would not have been published.",
+                    blocking=True,
+                    partition=self._log_id,
+                )
+                # Not as of no run: of those Dagster keeps the first one of a partition, and refuses the next.
+                self._instance.report_dagster_event(
+                    DagsterEvent(DagsterEventType.ASSET_CHECK_EVALUATION.value, "", event_specific_data=held),
+                    run_id=f"ocelake-stream-{self._log_id}",
                 )
 
 

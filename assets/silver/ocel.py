@@ -38,8 +38,6 @@ def silver(
     bronze = read["bronze"]
     base = newest_number(store, log_id, "silver")
     kept = None if config.rebuild else unchanged(store, read, "silver", settings)
-    if kept and told_by_stream(context, kept):
-        return
     tables: Mapping[str, Content] = {}
     if kept:
         findings = audit_silver(published_silver(store, kept), settings, known_types(store, log_id))
@@ -49,7 +47,7 @@ def silver(
     failed = blocking(findings)
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
-    else:
+    elif not (kept and told_by_stream(context, kept)):
         record = kept or publish_or_retry(store, read, "silver", tables, settings=settings, base=base)
         yield from materializations(
             "silver",
