@@ -17,6 +17,7 @@ from ocelake.draw import (
     draw_ocdfg,
     draw_ocpn,
     draw_performance_spectrum,
+    draw_price_bars,
     draw_timeline,
     draw_variants,
     draw_waiting_heat_map,
@@ -144,8 +145,12 @@ def live_pictures(lake: Lake, record: PublicationRecord) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Pictures as Markdown, by table; of gold the OC-DFG, of other layers none.
+        Pictures as Markdown, by table; of gold the OC-DFG, of bars themselves, of other layers none.
     """
+    if record.layer == "bars":
+        names = ("gold.price_bars", "gold.price_anomalies")
+        bars, anomalies = (lake.read(name, record.log_id, as_of=record.publication_id) for name in names)
+        return {"gold.price_bars": as_markdown(draw_price_bars(bars, anomalies), "Price bars")}
     if record.layer != "gold":
         return {}
     svg = draw_log(Kind.ocdfg, lake, record.log_id, as_of=record.publication_id)

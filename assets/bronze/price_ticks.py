@@ -21,7 +21,6 @@ _COMPLETE = check_spec(
     "price_ticks_complete",
     PRICE_TICKS.identifier,
     description="There are as many ticks as the batches of the log say.",
-    blocking=True,
 )
 
 

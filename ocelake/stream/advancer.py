@@ -1,4 +1,4 @@
-"""Silver and gold that follow bronze while it is being filled."""
+"""Silver and gold, or prices and bars, that follow bronze while it is being filled."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ class Advancer:
         else:
             if found != self._known:
                 before, self._known = self._known.get("silver"), found
-                self._told(found, perf_counter() - began, self._arrived(before, found["silver"]))
+                self._told(found, perf_counter() - began, self._arrived(before, found.get("silver")))
 
-    def _arrived(self, since: PublicationRecord | None, until: PublicationRecord) -> Arrivals | None:
+    def _arrived(self, since: PublicationRecord | None, until: PublicationRecord | None) -> Arrivals | None:
         try:
-            found = arrivals(self._lake, since=since, until=until) if since else None
+            found = arrivals(self._lake, since=since, until=until) if since and until else None
         except OcelakeError as error:  # what is known of the log stays right without it
             _LOG.warning("%s", error)
             found = None

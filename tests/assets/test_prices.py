@@ -78,6 +78,9 @@ def test_ticks_that_are_not_all_there_hold_back_what_is_made_of_them(graph: Grap
         publication.append("bronze.price_ticks", ticks.head(-1))
         publication.commit()
     result = graph.run(LOG, job="prices_job")
-    failed = {name for name, item in evaluations(result).items() if not item.passed and item.blocking}
-    assert failed == {"bronze/price_ticks:price_ticks_complete"}
+    failed = {name: item.blocking for name, item in evaluations(result).items() if not item.passed}
+    assert failed == {
+        "bronze/price_ticks:price_ticks_complete": False,
+        "silver/price_accounting:price_ticks_accounted_for": True,
+    }
     assert not materialized(result) & TABLES_OF_PRICES

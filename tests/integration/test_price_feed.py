@@ -11,18 +11,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 from confluent_kafka import TopicPartition
-from dagster import DagsterInstance, build_schedule_context, materialize
+from dagster import AssetKey, DagsterInstance, build_schedule_context, materialize
 
 from assets.feeds import commodity_prices
 from definitions import build_defs
 from ocelake.errors import FeedRefused, NotFound, SettingError, Unreachable
 from ocelake.lake import Lake, open_lake
 from ocelake.lake.build import verify
+from ocelake.live import stream_log
 from ocelake.settings import LakeSettings, Resilience
 from ocelake.stream.client import consumer, partitions, producer
 from ocelake.stream.prices import PriceApi, PriceApiSettings, extract_prices
 from ocelake.stream.settings import KafkaSettings
-from resources import KafkaResource, PriceApiResource
+from resources import KafkaResource, LakeResource, PriceApiResource
 from schedules import price_extraction_daily, price_extraction_job
 from tests.integration.conftest import free_port
 from tests.integration.kafka_fixtures import *  # noqa: F403  # fixtures
@@ -137,6 +138,33 @@ def test_the_daily_job_fetches_the_day_before_tries_again_twice_and_ends_after_a
         )
     metadata = result.asset_materializations_for_node("feeds__commodity_prices")[0].metadata
     assert (metadata["messages"].value, metadata["topic"].value) == (144, "commodity-prices")
+
+
+def test_a_stream_of_prices_is_told_to_dagster_and_no_run_does_it_again(
+    tmp_path: Path, mock_kafka: KafkaSettings, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_mock(mock_kafka, topic)
+    monkeypatch.setenv("OCELAKE_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", mock_kafka.bootstrap_servers or "")
+    lake = open_lake(tmp_path)
+    with price_server(*HOURLY) as url:
+        for day in (DAY, date(2024, 3, 2)):
+            extract_prices(price_api(url), mock_kafka, day, topic=topic)
+            stream_log(lake, LOG, {"topics": (topic,), "format": "prices"}, until_caught_up=True)
+    newest = lake.publications(LOG)
+    assert newest["layer"].to_list() == ["bronze", "prices", "bars"] * 2
+    assert lake.read("gold.price_bars", LOG).filter(interval="1d")["prices"].sum() == 288
+    with DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
+        told = instance.get_latest_materialization_event(AssetKey(["gold", "price_bars"]))
+        assert told is not None
+        assert told.asset_materialization is not None
+        metadata = told.asset_materialization.metadata
+        assert metadata["publication_written"].value == newest["publication_id"][-1]
+        assert "svg" in str(metadata["picture"].value)
+        job = build_defs(lake=LakeResource(home=str(tmp_path))).resolve_job_def("prices_job")
+        assert job.execute_in_process(instance=instance, partition_key=LOG).success
+    assert lake.publications(LOG).equals(newest), "nothing was left to be published"
 
 
 def wait_for(reached: Callable[[], bool], seconds: float) -> float:
