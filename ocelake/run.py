@@ -153,16 +153,7 @@ class LiveReport:
                 _LOG.exception("The publications of %s are not shown in Dagster.", self._log_id)
 
     def _tell(self, record: PublicationRecord, metadata: Mapping[str, Any]) -> None:
-        from dagster import (
-            AssetCheckEvaluation,
-            AssetKey,
-            AssetMaterialization,
-            DagsterEvent,
-            DagsterEventType,
-            MetadataValue,
-        )
-
-        from ocelake.lake.audits import BAR_CHECKS, GOLD_CHECKS, PRICE_CHECKS, SILVER_CHECKS
+        from dagster import AssetMaterialization, MetadataValue
 
         drawn = {name: {"picture": MetadataValue.md(text)} for name, text in self._pictures(record).items()}
         for identifier, rows in record.rows.items():
@@ -179,23 +170,41 @@ class LiveReport:
                     },
                 )
             )
-        # What fails a blocking check is not published; without news of them the layers after this one would wait.
+        self._tell_checks(record)
+
+    def _tell_checks(self, record: PublicationRecord) -> None:
+        """Tell that a publication's blocking checks held: without news of them the layers after it would wait."""
+        from dagster import AssetCheckEvaluation, AssetKey, AssetRecordsFilter, DagsterEvent, DagsterEventType
+        from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+            AssetCheckEvaluationTargetMaterializationData,
+        )
+
+        from ocelake.lake.audits import BAR_CHECKS, GOLD_CHECKS, PRICE_CHECKS, SILVER_CHECKS
+
         checks = {"silver": SILVER_CHECKS, "gold": GOLD_CHECKS, "prices": PRICE_CHECKS, "bars": BAR_CHECKS}
         for check in checks.get(record.layer, ()):
-            if check.severity == "error":
-                held = AssetCheckEvaluation(
-                    AssetKey(check.table.split(".")),
-                    check.name,
-                    passed=True,
-                    description=f"It held, or {record.publication_id} would not have been published.",
-                    blocking=True,
-                    partition=self._log_id,
-                )
-                # Not as of no run: of those Dagster keeps the first one of a partition, and refuses the next.
-                self._instance.report_dagster_event(
-                    DagsterEvent(DagsterEventType.ASSET_CHECK_EVALUATION.value, "", event_specific_data=held),
-                    run_id=f"ocelake-stream-{self._log_id}",
-                )
+            if check.severity != "error":
+                continue
+            key = AssetKey(check.table.split("."))
+            wanted = AssetRecordsFilter(key, asset_partitions=[self._log_id])
+            newest = self._instance.fetch_materializations(wanted, limit=1).records[0]
+            held = AssetCheckEvaluation(
+                key,
+                check.name,
+                passed=True,
+                description=f"It held, or {record.publication_id} would not have been published.",
+                blocking=True,
+                partition=self._log_id,
+                # A check that does not name the newest materialization of its partition is taken for outdated.
+                target_materialization_data=AssetCheckEvaluationTargetMaterializationData(
+                    storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
+                ),
+            )
+            # Not as of no run: of those Dagster keeps the first one of a partition, and refuses the next.
+            self._instance.report_dagster_event(
+                DagsterEvent(DagsterEventType.ASSET_CHECK_EVALUATION.value, "", event_specific_data=held),
+                run_id=f"ocelake-stream-{self._log_id}",
+            )
 
 
 def _project() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -12,9 +12,10 @@ from uuid import uuid4
 
 import polars as pl
 import pytest
-from dagster import AssetKey, DagsterInstance
+from dagster import AssetCheckKey, AssetKey, DagsterInstance
 
-from ocelake.lake import Lake, open_lake
+from ocelake.lake import Lake, PublicationRecord, open_lake
+from ocelake.lake.audits import GOLD_CHECKS, SILVER_CHECKS
 from ocelake.ocel import Ocel
 from ocelake.ocel.generate import generate
 from ocelake.pictures import live_pictures
@@ -25,8 +26,14 @@ from ocelake.stream.follow import follow_topics
 from ocelake.stream.produce import produce
 from ocelake.stream.replay import Standing, arrival_problems, standing
 from ocelake.stream.settings import KafkaSettings
+from ocelake.tables import Layer
 
 LOG = "replayed"
+CHECKS = [
+    AssetCheckKey(AssetKey(check.table.split(".")), check.name)
+    for check in (*SILVER_CHECKS, *GOLD_CHECKS)
+    if check.severity == "error"
+]
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
 def test_what_is_sent_is_in_silver_and_gold_and_its_picture_changes(
     lake: Lake, kafka: KafkaSettings, topic: str
 ) -> None:
-    log, stream = generate(150, seed=1), StreamSettings(topics=(topic,), max_seconds=0.2)
+    log, stream = generate(300, seed=1), StreamSettings(topics=(topic,), max_seconds=0.2)
     batches = [batch for part in halves(log) for batch in messages(part, encode_json)]
     pictures = []
     for batch in batches:
@@ -66,15 +73,18 @@ def test_what_is_sent_is_in_silver_and_gold_and_its_picture_changes(
         assert not standing(lake, LOG, stream, kafka).arrived
         with LiveReport(LOG, partial(live_pictures, lake)) as report:
 
-            def advanced(found: object, seconds: float, report: LiveReport = report) -> None:
-                for record in found.values():  # type: ignore[attr-defined]
-                    report.published(record, {"seconds": seconds})
+            def advanced(found: Mapping[Layer, PublicationRecord], *_: object, report: LiveReport = report) -> None:
+                for record in found.values():
+                    report.published(record, {})
 
             follow_topics(lake, LOG, stream, kafka, stop=Event(), until_caught_up=True, advanced=advanced)
         assert standing(lake, LOG, stream, kafka) == Standing(lag=0, gold_is_fresh=True)
-        told = DagsterInstance.get().get_latest_materialization_event(AssetKey(["gold", "ocdfg_edges"]))
+        instance = DagsterInstance.get()
+        told = instance.get_latest_materialization_event(AssetKey(["gold", "ocdfg_edges"]))
         assert told is not None
         assert told.asset_materialization is not None
+        checked = instance.event_log_storage.get_asset_check_partition_info(CHECKS)
+        assert {info.check_key: info.is_current for info in checked} == dict.fromkeys(CHECKS, True)
         pictures.append(told.asset_materialization.metadata["picture"].value)
     assert arrival_problems(lake, LOG, log) == []
     assert lake.latest(LOG, "gold").number > 1  # type: ignore[union-attr]
