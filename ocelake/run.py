@@ -149,6 +149,8 @@ class LiveReport:
             try:
                 for record, metadata in waiting.values():
                     self._tell(record, metadata)
+                for record, _ in waiting.values():  # many, and each takes a moment
+                    self._tell_checks(record)
             except Exception:  # noqa: BLE001  # the lake does not stand still where Dagster's database does
                 _LOG.exception("The publications of %s are not shown in Dagster.", self._log_id)
 
@@ -170,7 +172,6 @@ class LiveReport:
                     },
                 )
             )
-        self._tell_checks(record)
 
     def _tell_checks(self, record: PublicationRecord) -> None:
         """Tell that a publication's blocking checks held: without news of them the layers after it would wait."""
@@ -182,14 +183,17 @@ class LiveReport:
         from ocelake.lake.audits import BAR_CHECKS, GOLD_CHECKS, PRICE_CHECKS, SILVER_CHECKS
 
         checks = {"silver": SILVER_CHECKS, "gold": GOLD_CHECKS, "prices": PRICE_CHECKS, "bars": BAR_CHECKS}
-        for check in checks.get(record.layer, ()):
-            if check.severity != "error":
-                continue
-            key = AssetKey(check.table.split("."))
-            wanted = AssetRecordsFilter(key, asset_partitions=[self._log_id])
-            newest = self._instance.fetch_materializations(wanted, limit=1).records[0]
+        blocking = [check for check in checks.get(record.layer, ()) if check.severity == "error"]
+        newest_of = {
+            table: self._instance.fetch_materializations(
+                AssetRecordsFilter(AssetKey(table.split(".")), asset_partitions=[self._log_id]), limit=1
+            ).records[0]
+            for table in {check.table for check in blocking}
+        }
+        for check in blocking:
+            newest = newest_of[check.table]
             held = AssetCheckEvaluation(
-                key,
+                AssetKey(check.table.split(".")),
                 check.name,
                 passed=True,
                 description=f"It held, or {record.publication_id} would not have been published.",
