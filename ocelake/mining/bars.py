@@ -84,6 +84,17 @@ def refresh_bars(
     dict of str to Refreshed
         By table the keys of rows to be removed, and the rows to be added: with them the tables are what `make_bars`
         gives for the prices as they are now, to the bit.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> times = [datetime(2024, 1, 1, 0, minute, tzinfo=UTC) for minute in (1, 4)]
+    >>> prices = pl.DataFrame({"commodity": "gold", "time": times, "price": [2.0, 5.0], "volume": 1.0})
+    >>> settings = PriceSettings(intervals=("5m",), short=2)
+    >>> before = {name: frame.lazy() for name, frame in make_bars(prices[:1], settings).items()}
+    >>> changes = refresh_bars(before, prices.lazy(), prices[1:].select("commodity", "time"), settings)
+    >>> changes["gold.price_bars"].made.select("open", "close", "volume").rows()
+    [(2.0, 5.0, 2.0)]
     """
     of_changed = pl.col("commodity").is_in(changed["commodity"].unique().to_list())
     bars, anomalies = (

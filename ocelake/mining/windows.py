@@ -69,6 +69,12 @@ class Refreshed:
         Keys, ``window_start`` and ``window_end`` of the windows that are no longer as they were.
     made : DataFrame
         The windows in their place, as `aggregate` gives them.
+
+    Examples
+    --------
+    >>> nothing = pl.DataFrame()
+    >>> Refreshed(gone=nothing, made=nothing).made.height
+    0
     """
 
     gone: pl.DataFrame
