@@ -9,6 +9,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from ocelake.errors import SettingError, Unreachable
+from ocelake.lake.maintenance import Upkeep
 from ocelake.stream.advancer import Advanced, Advancer
 from ocelake.stream.client import consumer, partitions
 from ocelake.stream.consumer import Committed, TopicConsumer
@@ -45,8 +46,9 @@ def follow_topics(
 ) -> None:
     """Read topics into a log as a member of a group, and bring silver and gold after it, until told to stop.
 
-    Of a group's members one brings silver and gold after bronze: the one with the first partition. A broker that does
-    not answer is waited for.
+    Of a group's members one brings silver and gold after bronze: the one with the first partition. Each keeps the
+    lake's tables in good order meanwhile, in turns (`ocelake.lake.maintenance.Upkeep`). A broker that does not answer
+    is waited for.
 
     Parameters
     ----------
@@ -83,10 +85,12 @@ def follow_topics(
         lake, log_id, client, decoder(settings.format, kafka), settings, kafka, stop=stop, skip_lost=skip_lost
     )
     advancer = Advancer(lake, log_id, seconds=settings.max_seconds, leads=lambda: reader.leads, told=advanced)
+    upkeep = Upkeep(lake)
 
     def tell(done: Committed) -> None:
         committed(done)
         advancer.request()
+        upkeep.nudge()
 
     try:
         reader.join()
@@ -94,6 +98,7 @@ def follow_topics(
     finally:
         reader.close()
         advancer.close(last_round=until_caught_up)
+        upkeep.close()
 
 
 def read_topics(
