@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import HealthCheck, example, given, settings
 from pydantic import SecretStr
@@ -135,6 +135,12 @@ def test_objects_come_just_before_their_first_events() -> None:
     assert times == sorted(times)
 
 
+def told(messages: list[Message]) -> list[Message]:
+    """Leave out the news that a partition was read to its end."""
+    return [m for m in messages if (error := m.error()) is None or error.code() != KafkaError._PARTITION_EOF]
+
+
+
 def consumed(settings: KafkaSettings, topic: str, count: int, seconds: float = 60) -> list[tuple[int, bytes, bytes]]:
     """Read so many messages from all partitions: partition, key, value."""
     reader = consumer(settings, f"{topic}-reader")
@@ -142,10 +148,10 @@ def consumed(settings: KafkaSettings, topic: str, count: int, seconds: float = 6
     found: list[tuple[int, bytes, bytes]] = []
     until = time.monotonic() + seconds
     while len(found) < count and time.monotonic() < until:
-        for message in reader.consume(10_000, 0.2):
+        for message in told(reader.consume(10_000, 0.2)):
             assert message.error() is None, message.error()
             found.append((message.partition(), message.key(), message.value()))  # type: ignore[arg-type]
-    found += [(m.partition(), m.key(), m.value()) for m in reader.consume(10, 0.5)]  # type: ignore[misc]
+    found += [(m.partition(), m.key(), m.value()) for m in told(reader.consume(10, 0.5))]  # type: ignore[misc]
     reader.close()
     return found
 

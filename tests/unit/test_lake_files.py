@@ -94,7 +94,7 @@ def test_iterators_are_written_as_they_come(lake: Lake, monkeypatch: pytest.Monk
 
 def test_a_file_rolls_over_at_its_size(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_ROW_GROUP_ROWS", 100)
-    monkeypatch.setattr(files, "_FILE_BYTES", 1)
+    monkeypatch.setattr(files, "FILE_BYTES", 1)
     writer = SliceWriter(lake.table("ocel.events"), TABLES["ocel.events"], "A")
     writer.write([events(250)])
     assert [file.record_count for file in writer.close()] == [125, 125]
