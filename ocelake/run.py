@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _PARTITIONS = "log"
 
-_REPORT_SECONDS: Final = 10.0
-"""Between two reports: every one draws, and stays in Dagster's database."""
+_REPORT_SECONDS: Final = (10.0, 120.0)
+"""Between two reports, at first and in the long run: every one draws, and stays in Dagster's database."""
 
 _ADVICE: Final[Mapping[Layer, str]] = {
     **dict.fromkeys(
@@ -141,9 +141,10 @@ class LiveReport:
         self._thread.join()
 
     def _follow(self) -> None:
-        last = False
+        last, (seconds, most) = False, _REPORT_SECONDS
         while not last:
-            last = self._over.wait(_REPORT_SECONDS)
+            last = self._over.wait(seconds)
+            seconds = min(1.1 * seconds, most)
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
             try:

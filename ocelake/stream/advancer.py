@@ -78,6 +78,9 @@ class Advancer:
         began = perf_counter()
         try:
             found = advance(self._lake, self._log_id)
+            if found != self._known:
+                before, self._known = self._known.get("silver"), found
+                self._told(found, perf_counter() - began, self._arrived(before, found.get("silver")))
         except StalePublication:
             _LOG.info("Another process brings %s up to date.", self._log_id)
         except NotFound:
@@ -86,10 +89,6 @@ class Advancer:
             _LOG.error("%s", error)
         except Exception:  # noqa: BLE001  # whatever is wrong with gold, bronze goes on
             _LOG.exception("Silver and gold of %s stay as they are for now.", self._log_id)
-        else:
-            if found != self._known:
-                before, self._known = self._known.get("silver"), found
-                self._told(found, perf_counter() - began, self._arrived(before, found.get("silver")))
 
     def _arrived(self, since: PublicationRecord | None, until: PublicationRecord | None) -> Arrivals | None:
         try:

@@ -140,7 +140,6 @@ def told(messages: list[Message]) -> list[Message]:
     return [m for m in messages if (error := m.error()) is None or error.code() != KafkaError._PARTITION_EOF]
 
 
-
 def consumed(settings: KafkaSettings, topic: str, count: int, seconds: float = 60) -> list[tuple[int, bytes, bytes]]:
     """Read so many messages from all partitions: partition, key, value."""
     reader = consumer(settings, f"{topic}-reader")
