@@ -112,7 +112,9 @@ def print_tables(lake: Lake) -> None:
 def print_logs(lake: Lake, registered: Sequence[str]) -> None:
     """Print each log with its newest publications and its size; registered ones without any as well."""
     summaries = lake.read("gold.log_summary").select("log_id", "events", "objects", "quarantined", "last_time")
-    newest = lake.publications().group_by("log_id").agg(pl.col("publication_id", "time").last())
+    newest = pl.concat(
+        [lake.publications(limit=0), *(lake.publications(log_id, limit=1) for log_id in lake.logs())]
+    ).select("log_id", "publication_id", "time")
     known = pl.DataFrame({"log_id": sorted({*registered, *lake.logs()})}, schema={"log_id": pl.String})
     frame = known.join(newest, on="log_id", how="left").join(summaries, on="log_id", how="left").sort("log_id")
     shown = frame.select(

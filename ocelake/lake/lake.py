@@ -179,9 +179,19 @@ class Lake:
         """
         return moment_of(self.store, as_of)
 
-    def publications(self, log_id: str | None = None, layer: str | None = None) -> pl.DataFrame:
-        """List publications, oldest first: id, log, layer, number, time, and as JSON text what each wrote and read."""
-        return records_frame(reversed(self.store.publications(log_id=log_id, layer=layer)))
+    def publications(
+        self, log_id: str | None = None, layer: str | None = None, *, limit: int | None = None
+    ) -> pl.DataFrame:
+        """List publications, oldest first: id, log, layer, number, time, and as JSON text what each wrote and read.
+
+        Parameters
+        ----------
+        log_id, layer : str, optional
+            Those of one log, of one layer.
+        limit : int, optional
+            The newest so many; a log that is streamed into has very many.
+        """
+        return records_frame(reversed(self.store.publications(log_id=log_id, layer=layer, limit=limit)))
 
     def logs(self) -> list[str]:
         """Give the logs that have a publication, sorted."""

@@ -153,7 +153,8 @@ class RestStore:
                 rows = rows.filter(pl.col(column) == value)
         if until is not None:
             rows = rows.filter(pl.col("time") <= until)
-        return [_record(row) for row in rows.sort("time", descending=True).head(limit or rows.height).to_dicts()]
+        newest = rows.sort("time", descending=True).head(rows.height if limit is None else limit)
+        return [_record(row) for row in newest.to_dicts()]
 
     def log_ids(self) -> list[str]:
         """Give every log that has a publication, sorted."""

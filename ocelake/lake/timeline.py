@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count, islice
 from typing import Final
 
 from pyiceberg.table import Table
@@ -21,6 +22,9 @@ from ocelake.lake.store import PublicationStore
 from ocelake.tables import TableSpec
 
 __all__ = ["View", "find_publication", "latest_publication", "loaded_moment", "moment_of", "table_view"]
+
+_LISTED: Final = 512
+"""Of how many publications an error says which are retained."""
 
 _BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -165,10 +169,12 @@ def _writers(
     store: PublicationStore, spec: TableSpec, *, until: datetime | None = None, log_id: str | None = None
 ) -> Iterator[PublicationRecord]:
     """Iterate over the publications that wrote a table, newest first; the first few are all that most ask for."""
-    for limit in (8, None):
+    seen = 0
+    for limit in (8, 64, 512, None):
         found = store.publications(layer=spec.layer, until=until, log_id=log_id, limit=limit)
-        yield from (record for record in found[(0 if limit else 8) :] if spec.identifier in record.rows)
-        if limit and len(found) < limit:
+        yield from (record for record in found[seen:] if spec.identifier in record.rows)
+        seen = len(found)
+        if limit and seen < limit:
             return
 
 
@@ -191,13 +197,15 @@ def _slice(
         return None
     if record.snapshots[spec.identifier] in snapshots:
         return record.snapshots[spec.identifier]
-    following = [r for r in _writers(store, spec, log_id=record.log_id) if r.number > record.number]
-    if not following and store.shared_snapshots:
+    following = _following(store, spec, record)
+    if following is None and store.shared_snapshots:
         return snapshots.current
-    if store.shared_snapshots:
-        for other in _writers(store, spec, until=following[-1].time):
+    if following is not None and store.shared_snapshots:
+        for other in _writers(store, spec, until=following.time):
             snapshot = other.snapshots.get(spec.identifier)
-            if record.time < other.time < following[-1].time and snapshot and snapshot in snapshots:
+            if other.time <= record.time:
+                break
+            if other.time < following.time and snapshot and snapshot in snapshots:
                 return snapshot
     raise NotFound(
         f"The state of {spec.identifier} at {record.publication_id} has expired.",
@@ -206,9 +214,18 @@ def _slice(
     )
 
 
+def _following(store: PublicationStore, spec: TableSpec, record: PublicationRecord) -> PublicationRecord | None:
+    """Give the publication that wrote a log's slice of a table next, if there is one."""
+    for number in count(record.number + 1):
+        found = store.publications(log_id=record.log_id, layer=record.layer, number=number)
+        if not found or spec.identifier in found[0].rows:
+            return next(iter(found), None)
+    raise AssertionError("numbers do not end")
+
+
 def _retained(store: PublicationStore, spec: TableSpec, snapshots: _Snapshots, log_id: str) -> str:
     """Say which publications of a log can still be read."""
-    writers = list(_writers(store, spec, log_id=log_id))
+    writers = list(islice(_writers(store, spec, log_id=log_id), _LISTED))
     kept = [r for r in writers[1:] if (snapshot := r.snapshots.get(spec.identifier)) and snapshot in snapshots]
     # The newest is always there: the table's current snapshot holds it.
     names = [record.publication_id for record in (*reversed(kept), *writers[:1])]

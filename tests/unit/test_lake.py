@@ -482,3 +482,9 @@ def test_a_table_is_read_part_by_part(lake: Lake, monkeypatch: pytest.MonkeyPatc
     parts = list(lake.read_parts("ocel.event_types", "A", columns=["activity"]))
     assert len(parts) > 5
     assert_frame_equal(pl.concat(parts), lake.read("ocel.event_types", "A"))
+
+
+def test_the_newest_publications_are_listed_alone_where_that_is_asked(lake: Lake) -> None:
+    for number in range(1, 5):
+        publish_silver(lake, "A", number, "a")
+    assert lake.publications(limit=2)["publication_id"].to_list() == ["A.silver.3", "A.silver.4"]
