@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ _LOG: Final = logging.getLogger(__name__)
 # What is down is down for every thread, so a process has one circuit for each place. purgatory does not lock.
 _CIRCUITS: Final = SyncCircuitBreakerFactory()
 _LOCK: Final = threading.Lock()
+# Since when a system fails without an answer between, by the same names as the circuits.
+_DOWN_SINCE: Final[dict[str, float]] = {}
+
+
+class _LeftAlone(Exception):
+    """The circuit is open. Each refusal has its own, since purgatory raises one object ever again, with each trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +75,8 @@ class Guard:
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function that may safely be called again where it failed.
 
-        A call that finds the system left alone fails at once; one that is being tried again waits until it is asked
-        again.
+        An outage is waited for `Resilience.seconds`. A call that finds the system left alone, and down for longer than
+        that, fails at once.
 
         Raises
         ------
@@ -109,25 +116,37 @@ class Guard:
         with self._circuit():
             return function(*args, **kwargs)
 
+    @property
+    def _name(self) -> str:
+        return f"{self.system} {self.place}"
+
     @contextmanager
     def _circuit(self) -> Iterator[None]:
         """Refuse while the circuit is open; else tell it how the block ends."""
         with _LOCK:
             breaker = _CIRCUITS.get_breaker(
-                f"{self.system} {self.place}",
+                self._name,
                 threshold=self.settings.failures,
                 ttl=self.settings.open_seconds,
                 exclude=[(BaseException, self._is_answer)],
             )
-            breaker.__enter__()
+            try:
+                breaker.__enter__()
+            except OpenedState:
+                raise _LeftAlone from None
         try:
             yield
         except BaseException as error:
             with _LOCK:
+                if self._is_answer(error):
+                    _DOWN_SINCE.pop(self._name, None)
+                else:
+                    _DOWN_SINCE.setdefault(self._name, time.monotonic())
                 breaker.__exit__(type(error), error, error.__traceback__)
             self._show(breaker.context.state)
             raise
         with _LOCK:
+            _DOWN_SINCE.pop(self._name, None)
             breaker.__exit__(None, None, None)
         self._show(breaker.context.state)
 
@@ -138,19 +157,21 @@ class Guard:
         return not self.transient(error)
 
     def _failed(self, error: BaseException) -> bool:
-        return isinstance(error, OpenedState) or self.transient(error)
+        return isinstance(error, _LeftAlone) or self.transient(error)
 
     def _is_worth_it(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
-        if error is None or (isinstance(error, OpenedState) and state.attempt_number == 1):
+        if error is None:
             return False
+        if isinstance(error, _LeftAlone) and state.attempt_number == 1:
+            return time.monotonic() - _DOWN_SINCE.get(self._name, 0.0) < self.settings.seconds
         return self._failed(error)
 
     def _tell(self, state: RetryCallState) -> None:
         metrics.RETRIES.labels(self.system, self.place).inc()
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0.0
-        if not isinstance(error, OpenedState):  # why it is left alone was told when it failed
+        if not isinstance(error, _LeftAlone):  # why it is left alone was told when it failed
             _LOG.warning(
                 "The %s [%s] failed (%s); it is tried again in %.1f s.",
                 self.system,
@@ -162,7 +183,7 @@ class Guard:
 
 def _brief(error: BaseException | None) -> str:
     """Give the first line of what an exception says."""
-    if isinstance(error, OpenedState):
+    if isinstance(error, _LeftAlone):
         return "it failed several times in a row, and is left alone for a while"
     if isinstance(error, OcelakeError):
         return error.what.rstrip(".")

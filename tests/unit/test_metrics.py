@@ -14,7 +14,7 @@ from ocelake.errors import SettingError
 from ocelake.lake import open_lake
 from tests.lake_frames import publish_silver
 
-UNITS = ("messages", "bytes", "seconds", "records", "rows")
+UNITS = ("messages", "bytes", "seconds", "records", "rows", "events")
 COUNTS = ("ocelake_rebalances", "ocelake_retries", "ocelake_failures", "ocelake_publication_number")
 
 

@@ -121,6 +121,30 @@ def test_a_call_that_is_being_tried_again_waits_for_an_open_circuit() -> None:
     assert time.monotonic() - began > 0.3
 
 
+def test_a_call_that_begins_in_an_outage_waits_as_the_others_do() -> None:
+    one, call = guard(failures=2), fails(2)
+    impatient = Guard(
+        one.system, one.place, one.transient, one.fix, Resilience(**{**QUICK, "failures": 2, "seconds": ONE_TRY})
+    )
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="call"):
+            impatient.call(call)
+    assert one.call(call) == 3
+
+
+def test_refusals_keep_no_trace_of_each_other() -> None:
+    one = guard(seconds=ONE_TRY, failures=1, open_seconds=60)
+    depths = []
+    for _ in range(20):
+        with pytest.raises(Unreachable) as error:
+            one.call(fails(1))
+        cause, frames = error.value.__cause__.__traceback__, 0
+        while cause:
+            cause, frames = cause.tb_next, frames + 1
+        depths.append(frames)
+    assert len(set(depths[1:])) == 1
+
+
 def test_an_answer_closes_the_circuit_even_if_it_is_an_error() -> None:
     one = guard(seconds=ONE_TRY, failures=2)
     for _ in range(5):
@@ -131,7 +155,7 @@ def test_an_answer_closes_the_circuit_even_if_it_is_an_error() -> None:
 
 
 def test_threads_share_a_circuit() -> None:
-    one, call = guard(failures=4, open_seconds=0.05), fails(12)
+    one, call = guard(seconds=ONE_TRY, failures=4, open_seconds=0.05), fails(12)
     refused = 0
 
     def insist(_: int) -> int:
