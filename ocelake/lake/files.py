@@ -36,8 +36,12 @@ BUCKET_ROWS: Final = 8_000_000
 FILE_BYTES: Final = 512 << 20
 """Size at which a file is closed and another one begun."""
 
-_ROW_GROUP_ROWS: Final = 500_000
-_ROW_GROUP_BYTES: Final = 64 << 20
+_PART_ROWS: Final = 500_000
+_PART_BYTES: Final = 64 << 20
+"""So much is gathered before it is sorted and written."""
+
+_ROW_GROUP_ROWS: Final = 65_536
+"""At most so many rows share statistics: what looks for few ids reads few of these groups."""
 
 
 def bucket_count(rows: int) -> int:
@@ -110,8 +114,8 @@ class SliceWriter:
             self.rows += frame.height
             self._waiting.append(frame.select(self._content))
             if (
-                sum(f.height for f in self._waiting) >= _ROW_GROUP_ROWS
-                or sum(f.estimated_size() for f in self._waiting) >= _ROW_GROUP_BYTES
+                sum(f.height for f in self._waiting) >= _PART_ROWS
+                or sum(f.estimated_size() for f in self._waiting) >= _PART_BYTES
             ):
                 self._flush()
 
@@ -174,8 +178,9 @@ class SliceWriter:
             frame = frame.sort(self._sort)
         with self._storing():
             for bucket, part in self._split(frame):
-                groups = max(1, part.height // _ROW_GROUP_ROWS)
-                for piece in part.iter_slices(max(1, -(-part.height // groups))):
+                most = self._spec.file_rows
+                parts = max(1, -(-part.height // most) if most else part.height // _PART_ROWS)
+                for piece in part.iter_slices(max(1, -(-part.height // parts))):
                     self._store(piece, bucket)
 
     def _store(self, piece: pl.DataFrame, bucket: int) -> None:
@@ -183,7 +188,7 @@ class SliceWriter:
         if file is None:
             file = self._open[bucket] = _OpenFile(self._table, self._schema, self._partition(bucket))
         file.write(self._arrow(piece, bucket))
-        if file.size >= FILE_BYTES:
+        if file.size >= FILE_BYTES or self._spec.file_rows:
             self._files.append(file.close())
             del self._open[bucket]
 
@@ -245,7 +250,8 @@ class _OpenFile:
         return int(self._stream.tell())
 
     def write(self, rows: pa.Table) -> None:
-        self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+        groups = max(1, -(-rows.num_rows // _ROW_GROUP_ROWS))
+        self._writer.write_table(rows, row_group_size=max(1, -(-rows.num_rows // groups)))
 
     def abort(self) -> None:
         try:

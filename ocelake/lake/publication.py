@@ -28,6 +28,8 @@ __all__ = ["Publication", "PublicationRecord"]
 
 _WRITERS: Final = 2
 _REPEATS: Final = 3
+_SMALL: Final = 8_192
+"""What is left of files with fewer rows is written into one, together with what comes."""
 
 
 class Publication:
@@ -161,6 +163,7 @@ class Publication:
     ) -> None:
         files = slice_files(table, self.log_id)
         touched: list[DataFile] = []
+        small = [] if add is None else [add]
         if remove is not None and remove.height:
             found = list(files_holding(table, spec, files, remove))
             if sum(held for _, held in found) != remove.height:
@@ -172,11 +175,15 @@ class Publication:
             touched = [file for file, _ in found]
             key = key_of(spec)
             for file in touched:
-                writer.write([read_file(table.io, spec, file).join(remove, on=key, how="anti", nulls_equal=True)])
+                left = read_file(table.io, spec, file).join(remove, on=key, how="anti", nulls_equal=True)
+                if file.record_count < _SMALL:
+                    small.append(left)
+                    continue
+                writer.write([left])
                 # What was sorted stays so, and what changed today is not mixed with what lies there for long.
                 writer.end_file()
-        if add is not None:
-            writer.write([add])
+        if small:
+            writer.write([pl.concat(small)])
         rows_left = sum(file.record_count for file in files) - sum(file.record_count for file in touched)
         self._amended[spec.identifier] = tuple(touched), rows_left
 

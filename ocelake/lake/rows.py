@@ -7,7 +7,9 @@ row to be removed is rewritten without it, and what a publication changed is in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from functools import reduce
+from operator import or_
+from typing import Any, Final, cast
 
 import polars as pl
 import pyarrow as pa
@@ -16,11 +18,26 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
-from pyiceberg.types import StringType
+from pyiceberg.types import StringType, TimestamptzType
 
 from ocelake.tables import TableSpec
 
-__all__ = ["difference", "files_holding", "key_of", "read_file", "read_files"]
+__all__ = ["among", "difference", "files_holding", "key_of", "read_file", "read_files"]
+
+
+_FEW: Final = 8
+
+
+def among(column: str, ids: pl.Series) -> pl.Expr:
+    """Whether a column has one of some ids, said so that a scan leaves out row groups by their statistics.
+
+    Polars does that for comparisons, but not for ``is_in``.
+    """
+    if ids.is_empty():
+        return pl.lit(False)
+    if len(ids) <= _FEW:
+        return reduce(or_, (pl.col(column) == pl.lit(one) for one in ids))
+    return pl.col(column).is_between(pl.lit(ids.min()), pl.lit(ids.max())) & pl.col(column).is_in(ids.implode())
 
 
 def key_of(spec: TableSpec) -> list[str]:
@@ -62,30 +79,30 @@ def files_holding(
     files : iterable of DataFile
         Where to look.
     rows : DataFrame
-        With the columns of `key_of`.
+        With the columns of `key_of`, and perhaps others of the table: these say as well where a row can be.
     """
-    keys = rows.select(key_of(spec))
+    key = key_of(spec)
     for file in files:
-        possible = _within(table, file, keys)
+        possible = _within(table, file, rows)
         if possible.is_empty():
             continue
-        there = read_file(table.io, spec, file, keys.columns)
-        held = there.join(possible, on=keys.columns, how="semi", nulls_equal=True).height
+        there = read_file(table.io, spec, file, key)
+        held = there.join(possible, on=key, how="semi", nulls_equal=True).height
         if held:
             yield file, held
 
 
-def _within(table: Table, file: DataFile, keys: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the keys that a file cannot hold, by its least and greatest values."""
-    kept = keys
-    for name in keys.columns:
+def _within(table: Table, file: DataFile, rows: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the rows that a file cannot hold, by its least and greatest values."""
+    kept = rows
+    for name, dtype in rows.schema.items():
         field = table.schema().find_field(name)
         bounds = [(found or {}).get(field.field_id) for found in (file.lower_bounds, file.upper_bounds)]
-        if None in bounds or keys.schema[name] != pl.String:
+        if None in bounds or not isinstance(field.field_type, StringType | TimestamptzType):
             continue
-        least, most = (str(from_bytes(StringType(), cast("bytes", bound))) for bound in bounds)
-        # The greatest value may be cut, to the next greater text of that length: it is a bound all the same.
-        kept = kept.filter(pl.col(name).is_between(pl.lit(least), pl.lit(most)) | pl.col(name).is_null())
+        # The greatest text may be cut, to the next greater one of that length: it is a bound all the same.
+        least, most = (pl.lit(from_bytes(field.field_type, cast("bytes", bound))).cast(dtype) for bound in bounds)
+        kept = kept.filter(pl.col(name).is_between(least, most) | pl.col(name).is_null())
     return kept
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import polars as pl
 
-from ocelake.lake.rows import difference
+from ocelake.lake.rows import among, difference
 from ocelake.ocel.conform import Conformed, Surroundings, conform, declared_attributes
 from ocelake.ocel.reasons import Reason
 from ocelake.settings import LogSettings
@@ -105,18 +105,18 @@ class _Increment:
     def records(self, kind: str) -> pl.DataFrame:
         """Read the new records."""
         rows = self.lake.scan(f"bronze.{kind}_records", self.log_id, as_of=self.bronze)
-        return rows.filter(pl.col("batch_id").is_in(self.new.implode())).collect()
+        return rows.filter(among("batch_id", self.new)).collect()
 
     def all_records(self, kind: str, new: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
         """Add the earlier records of some ids to the new ones."""
         rows = self.lake.scan(f"bronze.{kind}_records", self.log_id, as_of=self.bronze)
         name = f"{kind}_id"
         # Most ids are new: the whole records are read of those alone that are not.
-        there = rows.select("batch_id", name).filter(pl.col(name).is_in(ids.implode())).collect()
+        there = rows.select("batch_id", name).filter(among(name, ids)).collect()
         earlier = there.filter(~pl.col("batch_id").is_in(self.new.implode()))[name].unique()
         if earlier.is_empty():
             return new
-        wanted = pl.col(name).is_in(earlier.implode()) & ~pl.col("batch_id").is_in(self.new.implode())
+        wanted = among(name, earlier) & ~pl.col("batch_id").is_in(self.new.implode())
         return pl.concat([new, rows.filter(wanted).collect()])
 
     def compute(self) -> SilverChanges | None:
@@ -132,7 +132,7 @@ class _Increment:
         held = self.published("silver.quarantine")
         waiting = _waiting(held, object_ids)
         event_ids, object_ids = _united(event_ids, waiting[0]), _united(object_ids, waiting[1])
-        earlier = self.published("ocel.objects", pl.col("object_id").is_in(object_ids.implode()))
+        earlier = self.published("ocel.objects", among("object_id", object_ids))
         while True:
             events = self.all_records("event", new_events, event_ids)
             objects = self.all_records("object", new_objects, object_ids)
@@ -142,7 +142,7 @@ class _Increment:
                 pl.col("object_type") != pl.col("object_type_right")
             )["object_id"]
             # The type of an object is in every relation that leads to it.
-            related = self.published("ocel.event_objects", pl.col("object_id").is_in(moved.implode()))["event_id"]
+            related = self.published("ocel.event_objects", among("object_id", moved))["event_id"]
             united = _united(event_ids, related) if len(moved) else event_ids
             if len(united) == len(event_ids):
                 break
@@ -189,7 +189,7 @@ class _Increment:
         ]
         others = _ids(pl.concat(named))
         others = others.filter(~others.is_in(object_ids.implode()))
-        known = self.published("ocel.objects", pl.col("object_id").is_in(others.implode()))
+        known = self.published("ocel.objects", among("object_id", others))
         types = []
         for table, column in (
             ("ocel.event_type_attributes", "activity"),
@@ -204,20 +204,20 @@ class _Increment:
         """Compare the rows of the computed ids with the published ones."""
         after: dict[str, pl.DataFrame] = dict(frames)  # type: ignore[call-overload]  # pairs of name and frame
         changes = {}
-        known = self.published("ocel.events", pl.col("event_id").is_in(event_ids.implode()))
+        known = self.published("ocel.events", among("event_id", event_ids))
         for table in _OF_EVENTS:
             before = known
             if table != "ocel.events":
                 before = after[table].clear()
                 if len(known):
-                    before = self.published(table, pl.col("event_id").is_in(known["event_id"].implode()))
+                    before = self.published(table, among("event_id", known["event_id"]))
             changes[table] = difference(before, after[table])
         for table, column in _OF_OBJECTS:
             before = earlier
             if table != "ocel.objects":
                 before = after[table].clear()
                 if len(earlier):
-                    before = self.published(table, pl.col(column).is_in(earlier["object_id"].implode()))
+                    before = self.published(table, among(column, earlier["object_id"]))
             changes[table] = difference(before, after[table])
         return changes
 
@@ -246,7 +246,7 @@ class _Increment:
         lost = went.join(came, on=column, how="anti").group_by(column).len()
         if lost.is_empty():
             return False
-        there = self.published(table, pl.col(column).is_in(lost[column].implode())).group_by(column).len()
+        there = self.published(table, among(column, lost[column])).group_by(column).len()
         return lost.join(there, on=[column, "len"], how="semi").height > 0
 
     def _as_wide(self, thing: str, column: str, attributes: pl.DataFrame, records: _Records) -> bool:

@@ -7,7 +7,10 @@ record with the defect ``malformed`` and its bytes, which `ocelake.ocel.conform`
 from __future__ import annotations
 
 import base64
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, TypeAlias
 
 import duckdb
@@ -52,8 +55,8 @@ Decoder: TypeAlias = Callable[[Sequence[int], Sequence[bytes | None]], Decoded]
 TOMBSTONE: Final = "(a message without a value)"
 """What stands for the bytes of a message that has none."""
 
-_MANY: Final = 1 << 25
-"""So many bytes are parsed at a time."""
+_MANY: Final = 1 << 22
+"""So many bytes are parsed at a time, in several threads."""
 
 _BASE64: Final = "base64:"
 _Ints: TypeAlias = NDArray[np.int64]
@@ -103,7 +106,8 @@ class JsonDecoder:
 
     def __init__(self, few: int = 512) -> None:
         self._few = few
-        self._engine: duckdb.DuckDBPyConnection | None = None
+        self._engines = threading.local()
+        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ocelake-decode")
 
     def __call__(self, positions: Sequence[int], values: Sequence[bytes | None]) -> Records:
         """Decode messages: many at once in columns, one by one what these do not wholly hold."""
@@ -111,12 +115,17 @@ class JsonDecoder:
             return as_records([_alone(position, value) for position, value in zip(positions, values, strict=True)])
         texts = [value or b"" for value in values] if None in values else values
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))  # type: ignore[arg-type]  # no None is left
-        return _united([self._many(positions[part], values[part], lengths[part]) for part in _parts(lengths)])
+
+        def read(part: slice) -> Records:
+            return self._many(positions[part], values[part], lengths[part])
+
+        return _united(list(self._pool.map(read, _parts(lengths))))
 
     def _many(self, positions: Sequence[int], values: Sequence[bytes | None], lengths: _Ints) -> Records:
-        if self._engine is None:
-            self._engine = connect()
-        frame, whole = read_columns(self._engine, _chunk(values, lengths), MESSAGE)
+        engine: duckdb.DuckDBPyConnection | None = getattr(self._engines, "own", None)
+        if engine is None:
+            engine = self._engines.own = connect()
+        frame, whole = read_columns(engine, _chunk(values, lengths), MESSAGE)
         kind = pl.col("kind")
         event = pl.when(kind.is_null()).then(pl.col("time").is_not_null()).otherwise(kind == "event")
         known = kind.is_in(["event", "object"]) | kind.is_null()

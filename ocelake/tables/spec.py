@@ -107,6 +107,9 @@ class TableSpec:
         The id column whose hash splits a large log into buckets; the table then has a ``bucket`` column.
     provenance : tuple of str
         Columns that say when a row was computed, and not what: equal results may differ in them.
+    file_rows : int, optional
+        Most rows of a file, where rows change again and again: a change rewrites the files that hold its rows. Sorted
+        by when they change, most are in few of them.
     """
 
     namespace: str
@@ -118,6 +121,7 @@ class TableSpec:
     sort: tuple[str, ...] = ()
     bucket: str | None = None
     provenance: tuple[str, ...] = ()
+    file_rows: int | None = None
 
     @property
     def identifier(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from threading import Event
+from collections.abc import Callable, Iterable, Sequence
+from threading import Event, Thread
 from typing import Any
 
 import polars as pl
@@ -108,6 +109,47 @@ def read_on(settings: LakeSettings, kafka: KafkaSettings, topic: str, step: int 
     consumer.join()
     consumer.run(lambda _: None)
     consumer.close()
+
+
+class Flow:
+    """Ids that are sent at a steady rate until it is ended; each is delivered, however long that takes."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str, rate: int) -> None:
+        self.sent: list[str] = []
+        self.undelivered = 0
+        self._client, self._topic, self._rate, self._over = producer(kafka), topic, rate, Event()
+        self._thread = Thread(target=self._send)
+        self._thread.start()
+
+    def _send(self) -> None:
+        began = time.monotonic()
+        while not self._over.is_set():
+            while len(self.sent) < (time.monotonic() - began) * self._rate:
+                name = f"m{len(self.sent)}"
+                self._client.produce(self._topic, name.encode(), partition=len(self.sent) % PARTITIONS)
+                self.sent.append(name)
+            self._client.poll(0.02)
+
+    def end(self) -> list[str]:
+        """Stop sending, wait until everything is delivered, and give what was sent."""
+        self._over.set()
+        self._thread.join()
+        self.undelivered = self._client.flush(120)
+        return self.sent
+
+
+def wait(holds: Callable[[], bool], seconds: float) -> float:
+    """Wait until something holds; give how long that took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def missing(lake: Lake, sent: Sequence[str]) -> int:
+    """How many messages are not in bronze yet."""
+    return len(sent) - int(lake.read("bronze.batches", LOG)["event_records"].sum())
 
 
 def difference(lake: Lake, sent: Sequence[str]) -> tuple[Counter[str], Counter[str]]:

@@ -247,7 +247,7 @@ def test_the_night_leaves_a_large_file_alone_where_few_rows_lie_beside_it(lake: 
 def test_compaction_restores_trace_order_with_nulls_first(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     # Rows come and are written in many small parts, as those of a large log do.
     monkeypatch.setattr(compaction_module, "_BATCH_ROWS", 8)
-    monkeypatch.setattr(files_module, "_ROW_GROUP_ROWS", 16)
+    monkeypatch.setattr(files_module, "_PART_ROWS", 16)
     identifier = "ocel.object_attributes"
     frame = rows(identifier, 40).with_columns(
         time=pl.when(pl.col("ordinal") % 2 == 0).then("time"), object_id=pl.lit("o") + (pl.col("ordinal") % 7).cast(str)

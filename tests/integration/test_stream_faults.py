@@ -9,23 +9,32 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from uuid import uuid4
 
 import pytest
 
 from ocelake.lake import Lake, open_lake
 from ocelake.settings import LakeSettings
-from ocelake.stream.client import create_topic, producer
+from ocelake.stream.client import create_topic
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.conftest import PostgresServer
 from tests.integration.faults import Network, fill, network, small_disk
 from tests.integration.kafka_fixtures import KafkaCluster, start_kafka
 from tests.integration.lake_processes import COMPLETED, start
-from tests.integration.stream_processes import LOG, PARTITIONS, assert_ranges_tile, difference, reader
+from tests.integration.stream_processes import (
+    LOG,
+    PARTITIONS,
+    Flow,
+    assert_ranges_tile,
+    difference,
+    missing,
+    reader,
+    wait,
+)
 
 SECONDS = float(os.environ.get("OCELAKE_TEST_FAULT_SECONDS", "5"))
 RATE = int(os.environ.get("OCELAKE_TEST_FAULT_RATE", "500"))
@@ -49,33 +58,6 @@ def read_on(settings: LakeSettings, kafka: KafkaSettings, topic: str, space: str
     consumer.close()
 
 
-class Flow:
-    """Ids that are sent at a steady rate until it is ended; each is delivered, however long that takes."""
-
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self.sent: list[str] = []
-        self.undelivered = 0
-        self._client, self._topic, self._over = producer(kafka), topic, Event()
-        self._thread = Thread(target=self._send)
-        self._thread.start()
-
-    def _send(self) -> None:
-        began = time.monotonic()
-        while not self._over.is_set():
-            while len(self.sent) < (time.monotonic() - began) * RATE:
-                name = f"m{len(self.sent)}"
-                self._client.produce(self._topic, name.encode(), partition=len(self.sent) % PARTITIONS)
-                self.sent.append(name)
-            self._client.poll(0.02)
-
-    def end(self) -> list[str]:
-        """Stop sending, and wait until everything is delivered."""
-        self._over.set()
-        self._thread.join()
-        self.undelivered = self._client.flush(120)
-        return self.sent
-
-
 @contextmanager
 def flowing(
     settings: LakeSettings, kafka: KafkaSettings, topic: str, space: str | None = None
@@ -85,7 +67,7 @@ def flowing(
     lake.ensure_tables()
     create_topic(kafka, topic, PARTITIONS)
     members = [start(read_on, settings, kafka, topic, space) for _ in range(CONSUMERS)]
-    flow = Flow(kafka, topic)
+    flow = Flow(kafka, topic, RATE)
     try:
         wait(lambda: readers(lake) == PARTITIONS, 60)
         yield lake, flow
@@ -101,23 +83,9 @@ def flowing(
     assert [member.exitcode for member in members] == [COMPLETED] * CONSUMERS
 
 
-def wait(holds: Callable[[], bool], seconds: float) -> float:
-    """Wait until something holds; give how long that took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds, f"not within {seconds} s"
-        time.sleep(0.1)
-    return time.monotonic() - began
-
-
 def readers(lake: Lake) -> int:
     """How many partitions something was read of."""
     return lake.read("bronze.batches", LOG)["partition"].n_unique()
-
-
-def missing(lake: Lake, sent: list[str]) -> int:
-    """How many messages are not in bronze yet."""
-    return len(sent) - int(lake.read("bronze.batches", LOG)["event_records"].sum())
 
 
 def check(lake: Lake, flow: Flow, what: str) -> None:

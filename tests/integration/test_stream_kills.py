@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Event, Thread
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
-from ocelake.lake import Lake, open_lake
+from ocelake.lake import open_lake
 from ocelake.settings import LakeSettings
-from ocelake.stream.client import create_topic, producer
+from ocelake.stream.client import create_topic
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.kafka_fixtures import start_kafka
 from tests.integration.lake_processes import COMPLETED, start
-from tests.integration.stream_processes import PARTITIONS, assert_ranges_tile, difference, read_on
+from tests.integration.stream_processes import PARTITIONS, Flow, assert_ranges_tile, difference, missing, read_on, wait
 
 KILLS = int(os.environ.get("OCELAKE_TEST_KILLS", "6"))
 CONSUMERS = 3
@@ -42,45 +40,11 @@ def broker() -> Iterator[KafkaSettings]:
         yield cluster.settings.model_copy(update={"properties": properties})
 
 
-class Flow:
-    """Ids that are sent at a steady rate until it is ended."""
-
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self.sent: list[str] = []
-        self._kafka, self._topic, self._over = kafka, topic, Event()
-        self._thread = Thread(target=self._send)
-        self._thread.start()
-
-    def _send(self) -> None:
-        client, began = producer(self._kafka.model_copy(update={"properties": {}})), time.monotonic()
-        while not self._over.is_set():
-            while len(self.sent) < (time.monotonic() - began) * RATE:
-                self.sent.append(f"m{len(self.sent)}")
-                client.produce(self._topic, self.sent[-1].encode(), partition=len(self.sent) % PARTITIONS)
-            client.poll(0.02)
-        assert client.flush(60) == 0
-
-    def end(self) -> list[str]:
-        self._over.set()
-        self._thread.join()
-        return self.sent
-
-
 def end(process: BaseProcess, number: signal.Signals) -> None:
     if process.is_alive():
         os.kill(process.pid or 0, number)
     process.join(60)
     assert process.exitcode in (-signal.SIGKILL, COMPLETED), process.exitcode
-
-
-def missing_after(lake: Lake, sent: list[str], seconds: float) -> int:
-    """Wait until bronze has as many records as were sent, and give how many it lacks."""
-    until = time.monotonic() + seconds
-    while (missing := len(sent) - lake.read("bronze.batches", "S")["event_records"].sum()) > 0:
-        if time.monotonic() > until:
-            break
-        time.sleep(0.5)
-    return missing
 
 
 def test_killed_at_random_points_in_and_around_the_commit(broker: KafkaSettings, tmp_path: Path) -> None:
@@ -90,7 +54,7 @@ def test_killed_at_random_points_in_and_around_the_commit(broker: KafkaSettings,
     lake, topic, chance = open_lake(settings=settings), f"t-{uuid4().hex}", random.Random(7)
     lake.ensure_tables()
     create_topic(broker, topic, PARTITIONS)
-    flow = Flow(broker, topic)
+    flow = Flow(broker.model_copy(update={"properties": {}}), topic, RATE)
     members = [start(read_on, settings, broker, topic) for _ in range(CONSUMERS)]
     try:
         for number in range(KILLS):
@@ -101,8 +65,9 @@ def test_killed_at_random_points_in_and_around_the_commit(broker: KafkaSettings,
             step = chance.randrange(1, MOST_STEPS) if number % 2 else 0
             members[place] = start(read_on, settings, broker, topic, step)
         sent = flow.end()
+        assert flow.undelivered == 0
         members += [start(read_on, settings, broker, topic)]  # those left may all have died by themselves
-        assert missing_after(lake, sent, SETTLE_SECONDS) == 0
+        wait(lambda: missing(lake, sent) <= 0, SETTLE_SECONDS)
     finally:
         flow.end()
         for member in members:

@@ -78,7 +78,7 @@ def test_large_slice_is_one_sorted_file_per_bucket(lake: Lake) -> None:
 
 
 def test_iterators_are_written_as_they_come(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_ROW_GROUP_ROWS", 1000)
+    monkeypatch.setattr(files, "_PART_ROWS", 1000)
     held = 0
     writer = SliceWriter(lake.table("ocel.event_types"), TABLES["ocel.event_types"], "A")
     for first in range(50):
@@ -93,7 +93,7 @@ def test_iterators_are_written_as_they_come(lake: Lake, monkeypatch: pytest.Monk
 
 
 def test_a_file_rolls_over_at_its_size(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr(files, "_PART_ROWS", 100)
     monkeypatch.setattr(files, "FILE_BYTES", 1)
     writer = SliceWriter(lake.table("ocel.events"), TABLES["ocel.events"], "A")
     writer.write([events(250)])

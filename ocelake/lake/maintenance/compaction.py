@@ -55,14 +55,14 @@ def fragmented(table: Table, spec: TableSpec) -> list[str]:
     """
     place = spec.partition.index("log_id")
     buckets = _buckets(spec, slice_files(table))
-    return sorted({str(bucket[place]) for bucket, files in buckets.items() if _is_fragmented(files)})
+    return sorted({str(bucket[place]) for bucket, files in buckets.items() if _is_fragmented(spec, files)})
 
 
 def mergeable(table: Table, spec: TableSpec) -> list[str]:
     """Give the logs whose slices `merge_small` would change, sorted."""
     place = spec.partition.index("log_id")
     buckets = _buckets(spec, slice_files(table))
-    return sorted({str(bucket[place]) for bucket, files in buckets.items() if due(files)})
+    return sorted({str(bucket[place]) for bucket, files in buckets.items() if due(files, spec.file_rows)})
 
 
 def compact(lake: Lake, identifier: str, log_id: str) -> Compaction:
@@ -121,7 +121,7 @@ def merge_small(lake: Lake, identifier: str, log_id: str, *, most_bytes: int | N
     spec, table = _compactable(lake, identifier)
     done = []
     for key, files in _buckets(spec, slice_files(table, log_id)).items():
-        old = due(files)
+        old = due(files, spec.file_rows)
         if old and (most_bytes is None or sum(file.file_size_in_bytes for file in old) <= most_bytes):
             bucket = key[spec.partition.index("bucket")] if spec.bucket else 0
             done.append(_rewrite(lake, table, spec, log_id, old, SliceWriter(table, spec, log_id, bucket=bucket)))
@@ -136,10 +136,11 @@ def _buckets(spec: TableSpec, files: Collection[DataFile]) -> dict[tuple[Any, ..
     return found
 
 
-def _is_fragmented(files: Collection[DataFile]) -> bool:
+def _is_fragmented(spec: TableSpec, files: Collection[DataFile]) -> bool:
     size = sum(file.file_size_in_bytes for file in files)
     rows = sorted(file.record_count for file in files)
-    return len(rows) > max(1, -(-size // FILE_BYTES)) and sum(rows[:-1]) * _LEAST_SHARE >= rows[-1]
+    needed = max(1, -(-size // FILE_BYTES), -(-sum(rows) // spec.file_rows) if spec.file_rows else 0)
+    return len(rows) > needed and sum(rows[:-1]) * _LEAST_SHARE >= rows[-1]
 
 
 def _compactable(lake: Lake, identifier: str) -> tuple[TableSpec, Table]:

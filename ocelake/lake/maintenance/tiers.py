@@ -49,7 +49,7 @@ def tier(rows: int) -> int:
     return max(0, rows.bit_length() - 1) // _BITS
 
 
-def due(files: Iterable[File]) -> list[File]:
+def due(files: Iterable[File], file_rows: int | None = None) -> list[File]:
     """Give the files of one partition that are to be merged into one; none where no tier is full.
 
     A file of half the size at which one is closed stays as it is.
@@ -58,10 +58,12 @@ def due(files: Iterable[File]) -> list[File]:
     ----------
     files : iterable of Sized
         All files of a log's slice of a table, or of a bucket of it.
+    file_rows : int, optional
+        At how many rows one is closed as well.
     """
     tiers: defaultdict[int, list[File]] = defaultdict(list)
     for file in files:
-        if file.file_size_in_bytes < FILE_BYTES // 2:
+        if file.file_size_in_bytes < FILE_BYTES // 2 and not (file_rows and file.record_count > file_rows // 2):
             tiers[tier(file.record_count)].append(file)
     highest = max((number for number, members in tiers.items() if len(members) >= FANOUT), default=-1)
     return [file for number in sorted(tiers) if number <= highest for file in tiers[number]]

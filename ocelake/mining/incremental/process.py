@@ -454,7 +454,10 @@ def _variants(state: ProcessState, after: Traces, moves: Moves) -> tuple[pl.Data
         variant = (np.cumsum(used) - 1).astype(np.int32)[variant]
         variants = variants.filter(pl.Series(used))
     rows = object_summaries(part, found, described["variant_id"])
-    return variants, variant, (pl.DataFrame({"object_id": state.traces.object_ids.gather(gone)}), rows)
+    went = object_summaries(
+        _of_objects(state.traces, gone), find_variants(_of_objects(state.traces, gone)), pl.Series([""] * 10**6)
+    )
+    return variants, variant, (went.select("object_id", "last_time"), rows)
 
 
 def _of_objects(traces: Traces, objects: Positions) -> Traces:
