@@ -1,6 +1,6 @@
 """Topics to bronze: messages a second, and what a steady flow through a group of consumers loses, doubles and lags.
 
-    python -m benchmarks.streaming [--messages N] [--rate N] [--flow N] [--consumers N]
+    python -m benchmarks.streaming [--messages N] [--rate N] [--flow N] [--consumers N] [--backlog N]
 
 It starts a broker of its own (`scripts/kafka`), unless ``KAFKA_BOOTSTRAP_SERVERS`` names one. Producer, broker and
 consumers share the machine.
@@ -25,13 +25,16 @@ from uuid import uuid4
 import polars as pl
 
 from ocelake.lake import Lake, open_lake
+from ocelake.ocel.generate import generate
 from ocelake.settings import StreamSettings
 from ocelake.stream.client import consumer, create_topic, producer
 from ocelake.stream.consumer import TopicConsumer
 from ocelake.stream.decode import decoder
+from ocelake.stream.encode import encoder, messages
+from ocelake.stream.produce import produce
 from ocelake.stream.settings import KafkaSettings
 
-__all__ = ["Flow", "flow", "message", "throughput"]
+__all__ = ["Flow", "backlog", "flow", "message", "throughput"]
 
 PARTITIONS = 3
 _SCRIPT = Path(__file__).parents[1] / "scripts" / "kafka"
@@ -132,6 +135,37 @@ def flow(kafka: KafkaSettings, lake: Lake, messages: int, rate: float, consumers
     return Flow(messages, achieved, messages - found.n_unique(), found.len() - found.n_unique(), missing, seconds)
 
 
+def backlog(kafka: KafkaSettings, lake: Lake, events: int) -> tuple[int, float, float]:
+    """Let `ocelake stream` read a whole log; give its messages, and seconds until bronze and gold have all of them."""
+    topic, log_id = f"bench-{uuid4().hex}", "backlog"
+    create_topic(kafka, topic, PARTITIONS)
+    sent = produce(kafka, topic, messages(generate(events, seed=1), encoder("json", topic, kafka))).messages
+    lake.ensure_tables()
+    began, seconds = time.perf_counter(), 0.0
+    with _streaming(kafka, lake, topic, log_id, 1):
+        missing = _wait(lake, log_id, events, _START_SECONDS)
+        if missing:
+            raise TimeoutError(f"{missing} events did not come")
+        seconds = time.perf_counter() - began
+        while not _is_fresh(lake, log_id):
+            time.sleep(0.2)
+        return sent, seconds, time.perf_counter() - began
+
+
+def _is_fresh(lake: Lake, log_id: str) -> bool:
+    """Whether gold has seen the newest bronze."""
+    gold = lake.latest(log_id, "gold")
+    silver = gold and lake.latest(log_id, "silver")
+    bronze = lake.latest(log_id, "bronze")
+    return bool(
+        gold
+        and silver
+        and bronze
+        and gold.reads["silver"] == silver.publication_id
+        and silver.reads["bronze"] == bronze.publication_id
+    )
+
+
 def send_first(kafka: KafkaSettings, topic: str) -> int:
     """Send one message to each partition, which tell that the consumers have begun."""
     client = producer(kafka)
@@ -191,6 +225,7 @@ def main() -> None:
     parser.add_argument("--flow", type=int, default=100_000)
     parser.add_argument("--rate", type=float, default=10_000)
     parser.add_argument("--consumers", type=int, default=3)
+    parser.add_argument("--backlog", type=int, default=1_000_000, help="events of a log that waits in a topic")
     given = parser.parse_args()
     rows = []
     with _broker() as kafka, tempfile.TemporaryDirectory(prefix="ocelake-stream-") as home:
@@ -206,6 +241,13 @@ def main() -> None:
                 ("doubled", str(found.doubled)),
                 ("behind 5 s after the end", str(found.behind)),
                 ("all there after, s", f"{found.seconds:.1f}"),
+            ]
+        if given.backlog:
+            sent, bronze, gold = backlog(kafka, lake, given.backlog)
+            rows += [
+                (f"backlog of {given.backlog:,} events, messages", f"{sent:,}"),
+                ("all in bronze after, s", f"{bronze:.1f}"),
+                ("gold fresh after, s", f"{gold:.1f}"),
             ]
     with pl.Config(tbl_rows=-1, fmt_str_lengths=60, tbl_hide_dataframe_shape=True):
         print(pl.DataFrame(rows, schema=["figure", "value"], orient="row"))

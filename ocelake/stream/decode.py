@@ -55,7 +55,7 @@ Decoder: TypeAlias = Callable[[Sequence[int], Sequence[bytes | None]], Decoded]
 TOMBSTONE: Final = "(a message without a value)"
 """What stands for the bytes of a message that has none."""
 
-_MANY: Final = 1 << 22
+_MANY: Final = 1 << 23
 """So many bytes are parsed at a time, in several threads."""
 
 _BASE64: Final = "base64:"
