@@ -48,6 +48,8 @@ OWNERS: Final = ["team:process-mining"]
 _FRESH: Final = FreshnessPolicy.time_window(fail_window=timedelta(days=7), warn_window=timedelta(days=1))
 """Gold of some log is published every day where logs come in; a stream does so every few seconds."""
 
+_FRESH_LAYERS: Final = ("gold", "analysis", "bars")
+
 _TRACES: Final = ("ocel.events", "ocel.event_objects", "ocel.objects")
 """What traces are made of."""
 
@@ -183,7 +185,7 @@ def table_specs(
             skippable=True,
             partitions_def=LOGS,
             automation_condition=automation,
-            freshness_policy=_FRESH if table.layer == "gold" else None,
+            freshness_policy=_FRESH if table.layer in _FRESH_LAYERS else None,
             owners=OWNERS,
             kinds={"iceberg", "polars"},
             metadata={

@@ -115,15 +115,17 @@ def print_logs(lake: Lake, registered: Sequence[str]) -> None:
     newest = pl.concat(
         [lake.publications(limit=0), *(lake.publications(log_id, limit=1) for log_id in lake.logs())]
     ).select("log_id", "publication_id", "time")
+    of_prices = lake.scan("silver.price_quarantine").group_by("log_id").len("ticks").collect()
     known = pl.DataFrame({"log_id": sorted({*registered, *lake.logs()})}, schema={"log_id": pl.String})
     frame = known.join(newest, on="log_id", how="left").join(summaries, on="log_id", how="left").sort("log_id")
+    frame = frame.join(of_prices, on="log_id", how="left", maintain_order="left")
     shown = frame.select(
         pl.col("log_id").alias("log"),
         pl.col("publication_id").alias("newest publication"),
         pl.col("time").dt.truncate("1s").alias("published"),
         "events",
         "objects",
-        "quarantined",
+        pl.coalesce("quarantined", "ticks").alias("quarantined"),
         pl.col("last_time").alias("last event"),
     )
     print_frame(shown, "logs")
@@ -179,10 +181,13 @@ def print_ingested(lake: Lake, log_id: str, seconds: float, warnings: Sequence[t
 
 def print_quarantine(lake: Lake, log_id: str, rows: int) -> None:
     """Print the reasons with their counts, then some of the rows."""
-    frame = lake.read("silver.quarantine", log_id)
+    tables = ("silver.quarantine", "silver.price_quarantine")
+    frame = pl.concat([lake.read(name, log_id) for name in tables], how="diagonal")
+    frame = frame.with_columns(pl.col("record_kind").fill_null("price tick"))
     print_frame(_reasons(frame), f"Quarantine of {log_id}: {frame.height:,} rows")
     if frame.height:
-        columns = ("record_kind", "reason", "source", "position", "detail", "raw")
+        place = ("partition", "offset") if frame["offset"].count() else ("position",)
+        columns = ("record_kind", "reason", "source", *place, "detail", "raw")
         print_frame(frame.head(rows).select(columns), f"The first {min(rows, frame.height)}")
 
 

@@ -1,8 +1,9 @@
 """Price ticks: from records as they were written to prices, typed, validated, one a commodity and time.
 
 Prices and quarantine are a function of the set of ticks, whatever their order and their batches: of the ticks of one
-commodity and time the greatest version is kept, and among equal versions the greatest content. A version that is not
-declared is the message's offset: it orders the ticks of a commodity where all of them are in one partition.
+commodity and time the greatest version is kept, and among equal versions the greatest content. A tick that declares a
+version comes after those that do not; of these the message's offset decides, which orders the ticks of a commodity
+where all of them are in one partition.
 
 What belongs elsewhere: messages to ticks (`ocelake.stream`), and what is computed from prices (`ocelake.mining.bars`).
 """
@@ -56,7 +57,7 @@ def conform_ticks(ticks: pl.DataFrame, batches: pl.DataFrame, settings: LogSetti
     ticks : DataFrame
         `bronze.price_ticks` of a log: all of them, or all of some commodities and times.
     batches : DataFrame
-        The columns ``batch_id``, ``source`` and ``first_offset`` of their `bronze.batches`.
+        The columns ``batch_id``, ``source``, ``partition`` and ``first_offset`` of their `bronze.batches`.
     settings : LogSettings
         The zone of times that have none.
 
@@ -65,27 +66,28 @@ def conform_ticks(ticks: pl.DataFrame, batches: pl.DataFrame, settings: LogSetti
     >>> written = {"batch_id": "a", "commodity": "gold", "time": "2024-01-01T00:00:00Z", "price": ["1923.4", "free"]}
     >>> written = pl.DataFrame(written | {"position": [0, 1]})
     >>> ticks = pl.concat([as_table("bronze.price_ticks"), written], how="diagonal")
-    >>> batches = pl.DataFrame({"batch_id": ["a"], "source": "feed", "first_offset": 0})
+    >>> batches = pl.DataFrame({"batch_id": ["a"], "source": "feed", "partition": 0, "first_offset": 0})
     >>> found = conform_ticks(ticks, batches, LogSettings())
     >>> found.prices["price"].to_list(), found.quarantine["reason"].to_list()
     ([1923.4], ['invalid_price'])
     """
-    of_batch = batches.select("batch_id", "source", "first_offset")
+    of_batch = batches.select("batch_id", "source", "partition", "first_offset")
     read = _typed(ticks, settings.time_zone).join(of_batch, on="batch_id", how="left")
-    offset = pl.col("first_offset") + pl.col("position")
-    read = read.with_columns(reason=_reason(), version=pl.coalesce("version", offset))
+    read = read.with_columns(reason=_reason(), offset=pl.col("first_offset") + pl.col("position"))
     sound = read.filter(pl.col("reason").is_null())
     # The batch comes last: it only says which of equal ticks the kept one is.
     best = sound.sort(
         *_AT,
-        *(pl.col(name) for name in ("version", "price", "volume", "currency", "unit")),
+        "version",
+        pl.when(pl.col("version").is_null()).then("offset"),
+        *("price", "volume", "currency", "unit"),
         "batch_id",
         "position",
-        descending=[*(False for _ in _AT), *(True for _ in range(5)), False, False],
+        descending=[*(False for _ in _AT), *(True for _ in range(6)), False, False],
         nulls_last=True,
     )
     first = pl.struct(_AT).rle_id().diff().fill_null(1) != 0
-    prices = best.filter(first)
+    prices = best.filter(first).with_columns(version=pl.coalesce("version", "offset"))
     content = [name for name in CONTENT if name not in _AT]
     same = [pl.col(name).eq_missing(pl.col(f"{name}_kept")) for name in content]
     lost = best.filter(~first).join(prices.select(*_AT, *content), on=_AT, how="left", suffix="_kept")

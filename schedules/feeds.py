@@ -26,7 +26,8 @@ price_extraction_job: Final = define_asset_job(
     "price_extraction_job",
     AssetSelection.keys(["feeds", "commodity_prices"]),
     partitions_def=DAYS,
-    tags={"dagster/max_runtime": str(_MOST_SECONDS)},
+    # The asset tries again by itself. A run that is ended after an hour is not to be started anew for another one.
+    tags={"dagster/max_runtime": str(_MOST_SECONDS), "dagster/max_retries": "0"},
     description="A day's commodity prices from the API into their topic; two more tries, an hour at most.",
 )
 

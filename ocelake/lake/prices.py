@@ -23,7 +23,7 @@ __all__ = ["bar_changes", "bar_tables", "price_changes", "price_tables"]
 _AT = ["commodity", "time"]
 _WHERE = ["batch_id", "position"]
 _COUNTS = ["accepted", "quarantined"]
-_BATCH = ["batch_id", "source", "first_offset", "price_ticks"]
+_BATCH = ["batch_id", "source", "partition", "first_offset", "price_ticks"]
 
 
 Changes: TypeAlias = dict[str, tuple[pl.DataFrame, pl.DataFrame]]

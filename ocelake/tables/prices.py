@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocelake.tables.spec import BATCH, LOG, POSITION, TableSpec, count, instant, number, text
+from ocelake.tables.spec import BATCH, LOG, PLACE, POSITION, TableSpec, count, instant, number, text
 
 __all__ = ["PRICE_TICKS", "SPECS"]
 
@@ -27,7 +27,7 @@ PRICE_TICKS: Final = TableSpec(
         text("volume", "The traded volume as written."),
         text("currency", "The price's currency as written."),
         text("unit", "What the price is for one of, as written."),
-        count("version", "What the source declares; without one the message's offset counts, and the greatest wins."),
+        count("version", "What the source declares: the greatest wins. Ticks without one go by offset, before it."),
         text("defect", "Why the tick cannot be read at all (a reason code); null for a readable one."),
         text("raw", "The message's text, where the columns do not hold all of it."),
     ),
@@ -68,6 +68,7 @@ SPECS: Final = (
             text("reason", "Reason code.", required=True),
             text("source", "File name, topic or query.", required=True),
             POSITION,
+            *PLACE,
             text("commodity", "What is priced, where the tick tells it."),
             instant("time", "When the price held, where the tick tells it."),
             text("raw", "The source's text."),

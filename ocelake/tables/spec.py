@@ -175,6 +175,11 @@ BATCH = text("batch_id", "The batch (`bronze.batches`) that the record came with
 POSITION = count("position", "The record's position in its batch, from 0.", required=True)
 SEQUENCE = count("sequence", "Order among events of equal time, from the data alone; else 0.", required=True)
 
+PLACE = (
+    count("partition", "Of a message: the topic's partition that it is in."),
+    count("offset", "Of a message: its offset there."),
+)
+
 RECORD = (
     count("version", "What the source declares: an updated-at time, a message's offset; the greatest wins."),
     Column("attributes", pl.List(ATTRIBUTE), "Attribute values as written."),

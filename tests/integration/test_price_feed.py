@@ -113,7 +113,7 @@ def test_the_daily_job_fetches_the_day_before_tries_again_twice_and_ends_after_a
     mock_kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_mock(mock_kafka, "commodity-prices")
-    assert price_extraction_job.tags == {"dagster/max_runtime": "3600"}
+    assert price_extraction_job.tags == {"dagster/max_runtime": "3600", "dagster/max_retries": "0"}
     assert commodity_prices.op.retry_policy is not None
     assert commodity_prices.op.retry_policy.max_retries == 2
     assert (price_extraction_daily.cron_schedule, price_extraction_daily.execution_timezone) == ("0 2 * * *", "UTC")

@@ -16,7 +16,7 @@ from ocelake.stream.ticks import decode_ticks
 from ocelake.ticks import Prices, account_ticks, conform_ticks
 from tests.price_ticks import ticks
 
-BATCHES = pl.DataFrame({"batch_id": ["b"], "source": ["feed"], "first_offset": [0], "price_ticks": [0]})
+BATCHES = pl.DataFrame({"batch_id": ["b"], "source": ["feed"], "partition": [2], "first_offset": [40], "price_ticks": [0]})
 FILE = BATCHES.with_columns(first_offset=pl.lit(None, pl.Int64))
 GOOD = {"commodity": "gold", "time": "2024-01-01T00:00:00Z", "price": "1923.4", "currency": "USD", "version": 1}
 
@@ -48,6 +48,7 @@ def test_a_bad_tick_is_in_quarantine_with_its_reason_and_text(change: dict[str, 
     assert found.prices.is_empty()
     (row,) = found.quarantine.iter_rows(named=True)
     assert (row["reason"], row["batch_id"], row["position"], row["source"]) == (reason, "b", 0, "feed")
+    assert (row["partition"], row["offset"]) == (2, 40)
     if "raw" in change:
         assert row["raw"] == change["raw"]
     else:
@@ -65,7 +66,7 @@ def test_the_greatest_version_wins_and_the_others_are_told_apart() -> None:
         GOOD | {"version": 5, "price": "3"},
         GOOD | {"version": 9, "price": "2"},
         GOOD | {"version": 7, "price": "2"},
-        GOOD | {"version": None, "price": "99"},  # its offset is 3
+        GOOD | {"version": None, "price": "99"},  # its offset is greater than any version
         GOOD | {"version": 1, "time": "2024-01-01T01:00:00+01:00", "price": "4"},
     )
     assert found.prices.select("price", "version").rows() == [(2.0, 9)]
