@@ -16,7 +16,9 @@ from ocelake.stream.ticks import decode_ticks
 from ocelake.ticks import Prices, account_ticks, conform_ticks
 from tests.price_ticks import ticks
 
-BATCHES = pl.DataFrame({"batch_id": ["b"], "source": ["feed"], "partition": [2], "first_offset": [40], "price_ticks": [0]})
+BATCHES = pl.DataFrame(
+    {"batch_id": ["b"], "source": ["feed"], "partition": [2], "first_offset": [40], "price_ticks": [0]}
+)
 FILE = BATCHES.with_columns(first_offset=pl.lit(None, pl.Int64))
 GOOD = {"commodity": "gold", "time": "2024-01-01T00:00:00Z", "price": "1923.4", "currency": "USD", "version": 1}
 
