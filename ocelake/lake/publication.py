@@ -102,7 +102,7 @@ class Publication:
             buckets = bucket_count(frames.height) if spec.bucket else 1
             writer = self._writer(spec, replace=True, buckets=buckets)
             # In the background: the next frame is computed while this one is being written.
-            self._running.append(self._pool.submit(writer.write, [frames]))
+            self._running.append(self._pool.submit(_write_all, writer, [frames]))
         else:
             self._writer(spec, replace=True, buckets=1).write(frames)
 
@@ -182,8 +182,7 @@ class Publication:
                 writer.write([left])
                 # What was sorted stays so, and what changed today is not mixed with what lies there for long.
                 writer.end_file()
-        if small:
-            writer.write([pl.concat(small)])
+        _write_all(writer, [pl.concat(small)] if small else [])
         rows_left = sum(file.record_count for file in files) - sum(file.record_count for file in touched)
         self._amended[spec.identifier] = tuple(touched), rows_left
 
@@ -335,6 +334,11 @@ class Publication:
         files = slice_files(self._tables[spec.identifier], self.log_id)
         # A log that was split has rows in its highest bucket: each got millions.
         return 1 << max((file.partition[place] for file in files), default=0).bit_length()
+
+
+def _write_all(writer: SliceWriter, frames: Iterable[pl.DataFrame]) -> None:
+    writer.write(frames)
+    writer.end_file()
 
 
 def _tell(record: PublicationRecord, seconds: float) -> None:
