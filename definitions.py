@@ -10,7 +10,7 @@ from dagster import Definitions, definitions, in_process_executor
 import sensors
 from assets.bronze import bronze, price_ticks
 from assets.feeds import commodity_prices
-from assets.gold import analysis, bars, gold, model, policy_asset
+from assets.gold import analysis, bars, gold, kpis, model, policy_asset
 from assets.lake import light_upkeep, maintenance, verification
 from assets.silver import prices, silver
 from ocelake.lake.policy import declared_rules
@@ -49,7 +49,7 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
     checked = declared_rules(LakeSettings.load()) if rules is None else rules
     return Definitions(
         assets=[
-            *(bronze, silver, gold, analysis, model, policy_asset(checked)),
+            *(bronze, silver, gold, analysis, model, policy_asset(checked), kpis),
             *(commodity_prices, price_ticks, prices, bars),
             *(light_upkeep, maintenance, verification),
         ],

@@ -48,7 +48,7 @@ OWNERS: Final = ["team:process-mining"]
 _FRESH: Final = FreshnessPolicy.time_window(fail_window=timedelta(days=7), warn_window=timedelta(days=1))
 """Gold of some log is published every day where logs come in; a stream does so every few seconds."""
 
-_FRESH_LAYERS: Final = ("gold", "analysis", "bars")
+_FRESH_LAYERS: Final = ("gold", "analysis", "kpis", "bars")
 
 _TRACES: Final = ("ocel.events", "ocel.event_objects", "ocel.objects")
 """What traces are made of."""
@@ -115,6 +115,7 @@ _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         (spec.identifier for spec in cost.SPECS), (*_TRACES, "ocel.event_attributes", "ocel.execution_events")
     ),
+    "gold.event_windows": ("ocel.events", "ocel.event_attributes"),
     "silver.prices": ("bronze.price_ticks",),
     "silver.price_quarantine": ("bronze.price_ticks",),
     "silver.price_accounting": ("bronze.price_ticks",),

@@ -40,6 +40,7 @@ _ADVICE: Final[Mapping[Layer, str]] = {
     "analysis": "Correct the log or how it is mined (logs/<log>.mining.yaml), then materialize it again.",
     "model": "The model before it stays current, if there was one. Its settings are in logs/<log>.mining.yaml.",
     "policy": "Correct logs/<log>.rules.yaml or logs/<log>.cost.yaml, then materialize it again.",
+    "kpis": "Correct logs/<log>.kpis.yaml, then materialize it again.",
     "prices": "Correct the feed or its settings (logs/<log>.yaml), then materialize it again.",
     "bars": "Correct logs/<log>.prices.yaml, then materialize it again.",
 }
@@ -181,10 +182,10 @@ class LiveReport:
             AssetCheckEvaluationTargetMaterializationData,
         )
 
-        from ocelake.lake.audits import BAR_CHECKS, GOLD_CHECKS, PRICE_CHECKS, SILVER_CHECKS
+        from ocelake.lake.audits import BAR_CHECKS, GOLD_CHECKS, KPI_CHECKS, PRICE_CHECKS, SILVER_CHECKS
 
-        checks = {"silver": SILVER_CHECKS, "gold": GOLD_CHECKS, "prices": PRICE_CHECKS, "bars": BAR_CHECKS}
-        blocking = [check for check in checks.get(record.layer, ()) if check.severity == "error"]
+        checks = (*SILVER_CHECKS, *GOLD_CHECKS, *KPI_CHECKS, *PRICE_CHECKS, *BAR_CHECKS)
+        blocking = [check for check in checks if check.severity == "error" and check.table in record.rows]
         newest_of = {
             table: self._instance.fetch_materializations(
                 AssetRecordsFilter(AssetKey(table.split(".")), asset_partitions=[self._log_id]), limit=1

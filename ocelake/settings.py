@@ -16,21 +16,24 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 from urllib.parse import quote
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ocelake.errors import SettingError
 
 __all__ = [
     "LOG_ID",
     "FileSettings",
+    "KpiSettings",
     "LakeSettings",
     "LogSettings",
     "MiningSettings",
     "PriceSettings",
     "Resilience",
     "StreamSettings",
+    "WindowSettings",
     "check_log_id",
     "complaints",
+    "duration",
     "home_path",
 ]
 
@@ -46,6 +49,17 @@ _UNITS: Final = {
     "w": timedelta(weeks=1),
 }
 _INTERVAL: Final = re.compile(r"[1-9][0-9]{0,4}[smhdw]")
+
+
+def duration(text: str) -> timedelta:
+    """Read a length of time as settings have it: a number and s, m, h, d or w.
+
+    Examples
+    --------
+    >>> duration("90s").total_seconds()
+    90.0
+    """
+    return int(text[:-1]) * _UNITS[text[-1]]
 
 
 def home_path(home: str | os.PathLike[str] | None = None) -> Path:
@@ -188,6 +202,10 @@ class LakeSettings(BaseModel):
         """Give the logs that say which topics they come from, sorted."""
         names = (path.name.removesuffix(".stream.yaml") for path in (self.home / "logs").glob("*.stream.yaml"))
         return sorted(name for name in names if LOG_ID.fullmatch(name))
+
+    def kpis(self, log_id: str) -> KpiSettings:
+        """Read which live figures one log has; none where it has no file."""
+        return KpiSettings.load(self.home / "logs" / f"{check_log_id(log_id)}.kpis.yaml")
 
     def prices(self, log_id: str) -> PriceSettings:
         """Read how bars are made of one log's prices; the defaults where it has no file."""
@@ -386,6 +404,75 @@ class MiningSettings(FileSettings):
         return kinds
 
 
+class WindowSettings(BaseModel):
+    """One kind of windows that a log's events are counted and measured in.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in `gold.event_windows`.
+    length : str
+        Of a window: a number and s, m, h, d or w.
+    step : str, optional
+        How far apart windows begin that overlap; as far as they are long without it.
+    gap : str, optional
+        Instead of both, for sessions: a window ends where so long nothing happens.
+    by_activity : bool
+        Whether each activity has windows of its own.
+    measures : tuple of str
+        Event attributes with numbers, to be described beside the number of events.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1)]
+    length: str | None = None
+    step: str | None = None
+    gap: str | None = None
+    by_activity: bool = False
+    measures: tuple[str, ...] = ()
+
+    @field_validator("length", "step", "gap")
+    @classmethod
+    def _known_lengths(cls, length: str | None) -> str | None:
+        if length is not None and not _INTERVAL.fullmatch(length):
+            raise ValueError(f"{length!r} is no length of a window: use a number and s, m, h, d or w, as in 5m")
+        return length
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.gap is None) == (self.length is None) or (self.gap is not None and self.step is not None):
+            raise ValueError("say either length, and perhaps step, or gap")
+        if self.length and self.step and duration(self.step) > duration(self.length):
+            raise ValueError("step is at most as long as length: else events between windows would be in none")
+        return self
+
+
+class KpiSettings(FileSettings):
+    """Which live figures a log has (``logs/<log_id>.kpis.yaml``); none without the file.
+
+    Attributes
+    ----------
+    windows : tuple of WindowSettings
+        Each has a name of its own.
+    """
+
+    windows: tuple[WindowSettings, ...] = ()
+
+    @field_validator("windows")
+    @classmethod
+    def _told_apart(cls, windows: tuple[WindowSettings, ...]) -> tuple[WindowSettings, ...]:
+        names = [window.name for window in windows]
+        if len(set(names)) < len(names):
+            raise ValueError("two windows have one name")
+        return windows
+
+    @property
+    def measures(self) -> list[str]:
+        """All event attributes that are measured, once each."""
+        return list(dict.fromkeys(name for window in self.windows for name in window.measures))
+
+
 class StreamSettings(FileSettings):
     """Which topics one log comes from (``logs/<log_id>.stream.yaml``), and how often they become a batch.
 
@@ -445,4 +532,4 @@ class PriceSettings(FileSettings):
         >>> PriceSettings(intervals=("90s",)).lengths["90s"].total_seconds()
         90.0
         """
-        return {name: int(name[:-1]) * _UNITS[name[-1]] for name in self.intervals}
+        return {name: duration(name) for name in self.intervals}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from assets.gold.analysis import analysis
+from assets.gold.kpis import kpis
 from assets.gold.model import model
 from assets.gold.policy import policy_asset
 from assets.gold.prices import bars
 from assets.gold.process import gold
 
-__all__ = ["analysis", "bars", "gold", "model", "policy_asset"]
+__all__ = ["analysis", "bars", "gold", "kpis", "model", "policy_asset"]

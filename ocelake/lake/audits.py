@@ -95,6 +95,7 @@ GOLD_CHECKS: Final = (*_table_checks("gold"), _VARIANTS_COMPLETE)
 ANALYSIS_CHECKS: Final = _table_checks("analysis")
 MODEL_CHECKS: Final = (*_table_checks("model"), _NETS_SOUND, _LOG_REPLAYABLE)
 POLICY_CHECKS: Final = (*_table_checks("policy"), _COSTS_APPLY)
+KPI_CHECKS: Final = _table_checks("kpis")
 PRICE_CHECKS: Final = (*_table_checks("prices"), _TICKS_ACCOUNTED, _TICKS_SOUND, _CURRENCIES_STEADY)
 BAR_CHECKS: Final = (*_table_checks("bars"), _BARS_SOUND)
 
@@ -162,6 +163,11 @@ def audit_policy(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
     """Check the staged policy tables of a log; one finding for each of `POLICY_CHECKS`."""
     without_effect = tables["gold.cost_summary"]["without_effect"].drop_nulls()
     return [*_audit_tables(tables), _found(_COSTS_APPLY, len(without_effect), " ".join(without_effect))]
+
+
+def audit_kpis(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+    """Check the staged live figures of a log; one finding for each of `KPI_CHECKS`."""
+    return _audit_tables(tables)
 
 
 def audit_prices(tables: Mapping[str, pl.DataFrame], settings: LogSettings) -> list[Finding]:

@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 from ocelake.draw import lay_out_ocpn
 from ocelake.errors import NotFound
+from ocelake.lake.kpis import TABLE as WINDOWS
+from ocelake.lake.kpis import window_table
 from ocelake.lake.policy import Policy, load_policy
 from ocelake.lake.prices import bar_tables, price_tables
 from ocelake.mining.analysis import analyse_log
@@ -25,7 +27,7 @@ from ocelake.mining.policy import judge_log, policy_attributes
 from ocelake.mining.resources import resource_attributes
 from ocelake.ocel.conform import Conformed, conform
 from ocelake.ocel.model import Ocel
-from ocelake.settings import LogSettings, MiningSettings, PriceSettings
+from ocelake.settings import KpiSettings, LogSettings, MiningSettings, PriceSettings
 from ocelake.tables import READS, TABLES, as_table, layer_tables
 
 if TYPE_CHECKING:
@@ -216,6 +218,10 @@ def _policy(lake: Lake, sources: Sources, settings: Policy, number: int) -> Tabl
     return judge_log(traces, tables, rules=settings.rules, costs=settings.costs, mining=settings.mining)
 
 
+def _kpis(lake: Lake, sources: Sources, settings: KpiSettings, number: int) -> Tables:
+    return {WINDOWS: window_table(lake, sources["silver"], settings)}
+
+
 def _prices(lake: Lake, sources: Sources, settings: LogSettings, number: int) -> Tables:
     return price_tables(lake, sources["bronze"], settings)
 
@@ -230,6 +236,7 @@ STEPS: Final[Mapping[Layer, Step]] = {
     "analysis": Step("analysis", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _analysis),
     "model": Step("model", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _model),
     "policy": Step("policy", load_policy, Policy.model_validate, _policy),
+    "kpis": Step("kpis", lambda lake, log: lake.settings.kpis(log), KpiSettings.model_validate, _kpis),
     "prices": Step("prices", lambda lake, log: lake.settings.log(log), LogSettings.model_validate, _prices),
     "bars": Step("bars", lambda lake, log: lake.settings.prices(log), PriceSettings.model_validate, _bars),
 }

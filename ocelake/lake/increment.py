@@ -19,7 +19,7 @@ import polars as pl
 
 from ocelake import metrics
 from ocelake.errors import LakeError, NotFound, StalePublication
-from ocelake.lake.audits import audit_bars, audit_gold, audit_prices, audit_silver, blocking
+from ocelake.lake.audits import audit_bars, audit_gold, audit_kpis, audit_prices, audit_silver, blocking
 from ocelake.lake.build import (
     STEPS,
     Content,
@@ -32,6 +32,8 @@ from ocelake.lake.build import (
     sources,
     unchanged,
 )
+from ocelake.lake.kpis import TABLE as WINDOWS
+from ocelake.lake.kpis import window_changes
 from ocelake.lake.prices import bar_changes, price_changes
 from ocelake.lake.silver_changes import silver_changes
 from ocelake.mining.incremental import LogChange
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from ocelake.lake.prices import Changes
     from ocelake.lake.records import PublicationRecord
     from ocelake.ocel.audit import Finding
-    from ocelake.settings import LogSettings, MiningSettings, PriceSettings
+    from ocelake.settings import KpiSettings, LogSettings, MiningSettings, PriceSettings
     from ocelake.tables import Layer
 
 __all__ = ["Computed", "Followed", "advance", "compute_silver", "known_types"]
@@ -119,7 +121,7 @@ def known_types(lake: Lake, log_id: str) -> Ocel | None:
 
 
 def advance(
-    lake: Lake, log_id: str, layers: Sequence[Layer] = ("silver", "gold", "prices", "bars")
+    lake: Lake, log_id: str, layers: Sequence[Layer] = ("silver", "gold", "kpis", "prices", "bars")
 ) -> dict[Layer, PublicationRecord]:
     """Bring silver and gold of a log, or prices and bars of a feed, up to its newest bronze publication.
 
@@ -144,7 +146,12 @@ def advance(
     LakeError
         Where a blocking check failed: its layer, and those after it, stay as they were.
     """
-    return {layer: _advanced(lake, log_id, layer) for layer in log_layers(lake, log_id) if layer in layers}
+    return {
+        layer: _advanced(lake, log_id, layer)
+        for layer in log_layers(lake, log_id)
+        # Where nothing is declared, there is nothing to keep up: whoever builds all layers publishes that once.
+        if layer in layers and (layer != "kpis" or lake.settings.kpis(log_id).windows)
+    }
 
 
 def _advanced(lake: Lake, log_id: str, layer: Layer) -> PublicationRecord:
@@ -202,6 +209,15 @@ def _compute_prices(lake: Lake, read: Sources, settings: LogSettings) -> Compute
     return _changed_or_whole(lake, read, "prices", settings, price_changes, partial(audit_prices, settings=settings))
 
 
+def _compute_kpis(lake: Lake, read: Sources, settings: KpiSettings) -> Computed:
+    """Compute the live figures of a log by what new events change, else as a whole."""
+    return _changed_or_whole(lake, read, "kpis", settings, _window_changes, audit_kpis)
+
+
+def _window_changes(lake: Lake, before: PublicationRecord, silver: PublicationRecord, settings: KpiSettings) -> Changes:
+    return {WINDOWS: window_changes(lake, before, silver, settings)}
+
+
 def _compute_bars(lake: Lake, read: Sources, settings: PriceSettings) -> Computed:
     """Compute the bars of a feed by what new prices change, else as a whole."""
     return _changed_or_whole(lake, read, "bars", settings, bar_changes, audit_bars)
@@ -228,6 +244,7 @@ def _changed_or_whole(
 _COMPUTE: Final[Mapping[Layer, Callable[..., Computed]]] = {
     "silver": compute_silver,
     "gold": _compute_gold,
+    "kpis": _compute_kpis,
     "prices": _compute_prices,
     "bars": _compute_bars,
 }

@@ -19,7 +19,19 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from ocelake.tables import bronze, change, conformance, cost, models, performance, prices, process, relations, silver
+from ocelake.tables import (
+    bronze,
+    change,
+    conformance,
+    cost,
+    kpis,
+    models,
+    performance,
+    prices,
+    process,
+    relations,
+    silver,
+)
 from ocelake.tables.spec import (
     ATTRIBUTE,
     READS,
@@ -51,7 +63,7 @@ __all__ = [
     "layer_tables",
 ]
 
-_MODULES: Final = (bronze, silver, process, performance, relations, change, models, conformance, cost, prices)
+_MODULES: Final = (bronze, silver, process, performance, relations, change, models, conformance, cost, kpis, prices)
 
 TABLES: Final[Mapping[str, TableSpec]] = {spec.identifier: spec for module in _MODULES for spec in module.SPECS}
 """Every table, by identifier, in the order in which a log fills them."""

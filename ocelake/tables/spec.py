@@ -38,7 +38,7 @@ __all__ = [
     "text",
 ]
 
-Layer = Literal["bronze", "silver", "gold", "analysis", "model", "policy", "prices", "bars"]
+Layer = Literal["bronze", "silver", "gold", "analysis", "model", "policy", "kpis", "prices", "bars"]
 """What one publication writes: a layer's tables of one log, together or not at all.
 
 Gold is what can follow new records one by one; the analysis is what is compared over the whole log, and is computed
@@ -52,6 +52,7 @@ READS: Final[Mapping[Layer, tuple[Layer, ...]]] = {
     "analysis": ("silver",),
     "model": ("silver",),
     "policy": ("silver", "gold"),
+    "kpis": ("silver",),
     "prices": ("bronze",),
     "bars": ("prices",),
 }

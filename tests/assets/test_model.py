@@ -11,7 +11,15 @@ def test_a_model_that_the_log_cannot_be_replayed_on_is_refused_and_the_one_befor
     """Two orders are paid together once in ten payments: by pm4py's rule too seldom to make the arc variable."""
     graph.put_orders("orders", 11)
     assert graph.run("orders").success
-    assert graph.numbers("orders") == {"bronze": 1, "silver": 1, "gold": 1, "analysis": 1, "model": 1, "policy": 1}
+    assert graph.numbers("orders") == {
+        "bronze": 1,
+        "silver": 1,
+        "gold": 1,
+        "analysis": 1,
+        "model": 1,
+        "policy": 1,
+        "kpis": 1,
+    }
     arcs = graph.lake.read("ocpn.arcs", "orders").filter("variable")
     assert set(arcs.select("minimum", "maximum").rows()) == {(1, 2)}, (
         "the strict rule lets a payment be of several orders"
@@ -25,10 +33,18 @@ def test_a_model_that_the_log_cannot_be_replayed_on_is_refused_and_the_one_befor
     said = found["ocpn/models:log_replayable"].description
     assert said == "1 of 21 events cannot be fired: 1 too many."
     model = {spec.identifier for spec in layer_tables("model")}
-    published = {spec.identifier for layer in ("gold", "analysis", "policy") for spec in layer_tables(layer)}
+    published = {spec.identifier for layer in ("gold", "analysis", "policy", "kpis") for spec in layer_tables(layer)}
     assert materialized(refused) == published, "what does not read the model does not wait for it"
     assert not materialized(refused) & model
-    assert graph.numbers("orders") == {"bronze": 1, "silver": 1, "gold": 2, "analysis": 2, "model": 1, "policy": 2}
+    assert graph.numbers("orders") == {
+        "bronze": 1,
+        "silver": 1,
+        "gold": 2,
+        "analysis": 2,
+        "model": 1,
+        "policy": 2,
+        "kpis": 1,
+    }
     assert graph.lake.read("ocpn.arcs", "orders").filter("variable").equals(arcs)
     assert graph.lake.read("ocpn.models", "orders")["replayable"].to_list() == [True]
     assert all(table.equal for table in verify(graph.lake, "orders")), "the model by the settings it was built under"

@@ -97,7 +97,9 @@ def test_each_rule_is_a_check_and_only_policy_is_built_again_for_rules_and_costs
     verified = verify(lake, "orders")
     assert all(table.equal for table in verified)
     assert {table.identifier for table in verified} == {
-        spec.identifier for layer in ("silver", "gold", "analysis", "model", "policy") for spec in layer_tables(layer)
+        spec.identifier
+        for layer in ("silver", "gold", "analysis", "model", "policy", "kpis")
+        for spec in layer_tables(layer)
     }
 
 
@@ -114,7 +116,7 @@ def test_a_broken_rules_file_stops_the_policy_of_its_log_alone(graph: Graph) -> 
     said = failure.step_failure_data.error.to_string()
     for part in ("SettingError", "wthin", "orders.rules.yaml"):
         assert part in said
-    assert graph.numbers("orders") == dict.fromkeys(("bronze", "silver", "gold", "analysis", "model"), 1)
+    assert graph.numbers("orders") == dict.fromkeys(("bronze", "silver", "gold", "analysis", "model", "kpis"), 1)
     assert not materialized(broken) & {spec.identifier for spec in layer_tables("policy")}
     good = graph.run("others")
     assert good.success

@@ -242,7 +242,9 @@ def test_all_layers_are_requested_together_or_in_their_turn_and_a_refused_model_
     assert sensor.tick() == frozenset(), "there is no log yet"
     assert graph.run("L", job="bronze_job").success
     requested = sensor.tick()
-    assert requested == keys("silver", "gold", "analysis", "model", "policy"), "the layers after bronze, in one run"
+    assert requested == keys("silver", "gold", "analysis", "model", "policy", "kpis"), (
+        "the layers after bronze, in one run"
+    )
     assert not graph.run("L", tables=sorted(requested)).success
     assert graph.numbers("L").keys() == set(LAYERS_OF_EVENTS) - {"model"}, "the model was refused"
     assert [sensor.tick() for _ in range(2)] == [frozenset()] * 2, "and is not tried again for the same input"
@@ -254,9 +256,17 @@ def test_all_layers_are_requested_together_or_in_their_turn_and_a_refused_model_
     assert sensor.tick() == frozenset()
     sensor.now += timedelta(minutes=5)
     requested = sensor.tick()
-    assert requested == keys("analysis", "model", "policy")
+    assert requested == keys("analysis", "model", "policy", "kpis")
     assert graph.run("L", tables=sorted(requested)).success
-    assert graph.numbers("L") == {"bronze": 1, "silver": 1, "gold": 2, "analysis": 2, "model": 1, "policy": 2}
+    assert graph.numbers("L") == {
+        "bronze": 1,
+        "silver": 1,
+        "gold": 2,
+        "analysis": 2,
+        "model": 1,
+        "policy": 2,
+        "kpis": 1,
+    }
     assert sensor.tick() == frozenset()
 
 
