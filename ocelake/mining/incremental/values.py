@@ -1,8 +1,12 @@
-"""Sorted values that change by a few: quantiles are no sums, so that the values themselves are kept."""
+"""Sorted values that change by a few: quantiles are no sums, so that the values themselves are kept.
+
+What changes is kept beside the many values, and woven into them once it is more than a small part.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +18,12 @@ __all__ = ["Values"]
 
 Keys = npt.NDArray[np.int64]
 
-_STALE = "Compute the state again from the log as it is now."
+_SHARE: Final = 64
+"""Changes are woven in once they are more than one in so many values."""
+
+
+def _none() -> Keys:
+    return np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,9 +33,11 @@ class Values:
     Attributes
     ----------
     ordered : int64 array
-        Ascending.
+        Values, ascending.
+    added, removed : int64 array
+        What came since, and what of ``ordered`` went; ascending, with nothing in both.
     total : int
-        Their sum.
+        The sum of what is left.
 
     Examples
     --------
@@ -35,52 +46,78 @@ class Values:
     (3.0, 6.0)
     """
 
-    ordered: Keys = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    ordered: Keys = field(default_factory=_none)
+    added: Keys = field(default_factory=_none)
+    removed: Keys = field(default_factory=_none)
     total: int = 0
 
     @classmethod
     def of(cls, values: Keys) -> Values:
         """Collect values."""
-        return cls(np.sort(values), _sum(values))
+        return cls(np.sort(values), total=_sum(values))
 
     def __len__(self) -> int:
-        return len(self.ordered)
+        return len(self.ordered) + len(self.added) - len(self.removed)
 
     @property
     def zeros(self) -> int:
         """How many of the values are 0."""
-        return int(np.searchsorted(self.ordered, 0, side="right"))
+        ordered, added, removed = (
+            int(np.searchsorted(part, 0, side="right")) for part in (self.ordered, self.added, self.removed)
+        )
+        return ordered + added - removed
 
     def changed(self, went: Keys, came: Keys) -> Values:
         """Take values away, and add others."""
-        ordered = self.ordered
-        if len(went):
-            went = np.sort(went)
-            # Equal values go from their first place on.
-            nth = np.arange(len(went)) - np.searchsorted(went, went)
-            place = np.searchsorted(ordered, went) + nth
-            if (place >= len(ordered)).any() or (ordered[place] != went).any():
-                raise OcelakeError("A duration that is to be taken away is not there.", fix=_STALE)
-            left = np.ones(len(ordered), dtype=bool)
-            left[place] = False
-            ordered = ordered[left]
-        if len(came):
-            came = np.sort(came)
-            ordered = np.insert(ordered, np.searchsorted(ordered, came), came)
-        return Values(ordered, self.total - _sum(went) + _sum(came))
+        added, removed = np.sort(np.append(self.added, came)), np.sort(np.append(self.removed, went))
+        place, there = _find(added, removed)
+        added, removed = np.delete(added, place[there]), removed[~there]
+        place, there = _find(self.ordered, removed)
+        if not there.all():
+            raise OcelakeError(
+                "A duration that is to be taken away is not there.",
+                fix="Compute the state again from the log as it is now.",
+            )
+        total = self.total - _sum(went) + _sum(came)
+        if (len(added) + len(removed)) * _SHARE <= len(self.ordered):
+            return Values(self.ordered, added, removed, total)
+        left = np.delete(self.ordered, place)
+        return Values(np.insert(left, np.searchsorted(left, added), added), total=total)
 
     def describe(self) -> dict[str, float]:
         """Give sum, mean, min, the quantiles and max in seconds; the same digits as from the whole at once."""
-        count, total = len(self.ordered), float(self.total)
-        found = {"sum": total, "mean": total / count, "min": float(self.ordered[0])}
-        for name, share in QUANTILES.items():
-            place = (count - 1) * share
-            low = int(place)
-            high = min(low + 1, count - 1)
-            least, most = float(self.ordered[low]), float(self.ordered[high])
-            found[name.removeprefix("duration_")] = least if high == low else least + (place - low) * (most - least)
-        found["max"] = float(self.ordered[-1])
+        count, total = len(self), float(self.total)
+        places = [(count - 1) * share for share in QUANTILES.values()]
+        low = np.array([0, *map(int, places), count - 1])
+        least, most = (self._at(rank).astype(np.float64).tolist() for rank in (low, np.minimum(low + 1, count - 1)))
+        found = {"sum": total, "mean": total / count, "min": least[0]}
+        for at, (name, place) in enumerate(zip(QUANTILES, places, strict=True), start=1):
+            between = (place - int(place)) * (most[at] - least[at])
+            found[name.removeprefix("duration_")] = least[at] + between
+        found["max"] = least[-1]
         return {name: value / 1_000_000 for name, value in found.items()}
+
+    def _at(self, ranks: Keys) -> Keys:
+        """Give the values of some ranks among all that are left."""
+        gone, _ = _find(self.ordered, self.removed)
+        place = np.searchsorted(self.ordered, self.added)
+        own = place - np.searchsorted(gone, place) + np.arange(len(place))
+        before = np.searchsorted(own, ranks)
+        came = before < len(own)
+        came[came] = own[before[came]] == ranks[came]
+        found = np.empty(len(ranks), dtype=np.int64)
+        found[came] = self.added[before[came]]
+        kept = (ranks - before)[~came]
+        found[~came] = self.ordered[kept + np.searchsorted(gone - np.arange(len(gone)), kept, side="right")]
+        return found
+
+
+def _find(ordered: Keys, values: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
+    """Find ascending values, equal ones at the places of as many equal ones; say whether there are so many."""
+    place = np.searchsorted(ordered, values) + np.arange(len(values)) - np.searchsorted(values, values)
+    there = place < len(ordered)
+    there[there] = ordered[place[there]] == values[there]
+    return place, there
 
 
 def _sum(values: Keys) -> int:
