@@ -252,9 +252,8 @@ def _predecessors(traces: Traces, events: Mask) -> Predecessors:
     """Find the predecessors of some events."""
     steps = np.flatnonzero(events[traces.step_event])
     steps = steps[steps > traces.offsets[traces.step_object[steps]]]
-    by_event = traces.step_event[steps].astype(np.int64) << 32 | steps
-    by_event.sort()
-    event, steps = (by_event >> 32).astype(np.int32), by_event & 0xFFFFFFFF
+    steps = steps[np.argsort(traces.step_event[steps], kind="stable")]
+    event = traces.step_event[steps]
     starts = np.flatnonzero(np.diff(event, prepend=-1))
     return Predecessors(
         event[starts], np.append(starts, len(event)), traces.step_object[steps], traces.step_event[steps - 1]
