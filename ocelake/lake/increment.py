@@ -270,10 +270,7 @@ def _followed(lake: Lake, gold: PublicationRecord, settings: MiningSettings) -> 
     except NotFound:  # it has expired: nothing to follow from
         return None
     sequence = events.sort("time", "sequence", "event_id")["sequence"].to_numpy()
-    state = gold_state(traces, sequence, settings)
-    if state is None:
-        return None
-    lake.followed[gold.log_id] = Followed(silver, settings, state)
+    lake.followed[gold.log_id] = Followed(silver, settings, gold_state(traces, sequence, settings))
     return lake.followed[gold.log_id]
 
 
@@ -284,7 +281,7 @@ def _next(lake: Lake, followed: Followed, silver: PublicationRecord) -> tuple[Fo
     except NotFound:
         return None
     names = attribute_names(followed.settings)
-    found = follow_gold(
+    state, tables = follow_gold(
         followed.state,
         change,
         followed.settings,
@@ -293,9 +290,6 @@ def _next(lake: Lake, followed: Followed, silver: PublicationRecord) -> tuple[Fo
         quarantined=silver.rows["silver.quarantine"],
         publication_id=silver.publication_id,
     )
-    if found is None:
-        return None
-    state, tables = found
     return Followed(silver, followed.settings, state), tables
 
 

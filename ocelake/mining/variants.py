@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ocelake.mining.traces import Codes, Traces
 
-__all__ = ["Variants", "find_variants", "object_summaries", "trace_variants", "variant_id"]
+__all__ = ["Variants", "find_variants", "first_last", "object_summaries", "trace_variants", "variant_id"]
 
 _MICROSECONDS = pl.Datetime("us", "UTC")
 
@@ -158,7 +158,7 @@ def trace_variants(traces: Traces, variants: Variants) -> pl.DataFrame:
     taken = traces.step_activity[np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], lengths)]
     ids = _digests(traces.activities, taken, bounds)
     names = traces.activities.gather(taken)
-    first, last = _first_last(traces)
+    first, last = first_last(traces)
     by_variant = pl.DataFrame({"variant": variants.of_object, "duration": last - first}).group_by("variant")
     sums = by_variant.agg(pl.len().cast(pl.Int64).alias("objects"), pl.col("duration").cast(pl.Int128).sum())
     return pl.DataFrame(
@@ -198,7 +198,7 @@ def object_summaries(traces: Traces, variants: Variants, variant_ids: pl.Series)
     >>> object_summaries(traces, variants, ids).select("object_id", "cycle_time", "events").rows()
     [('o', 86400.0, 2)]
     """
-    first, last = _first_last(traces)
+    first, last = first_last(traces)
     occupied = pl.col("events") > 0
     return pl.DataFrame(
         {
@@ -213,8 +213,20 @@ def object_summaries(traces: Traces, variants: Variants, variant_ids: pl.Series)
     ).with_columns(pl.when(occupied).then(pl.col(name)) for name in ("first_time", "last_time", "cycle_time"))
 
 
-def _first_last(traces: Traces) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Give the time of each object's first and last event; 0 for an empty trace."""
+def first_last(traces: Traces) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Give the time of each object's first and last event in microseconds; 0 for an empty trace.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> relations = pl.DataFrame(
+    ...     {"event_id": ["e1", "e2"], "object_id": ["o", "o"], "time": [datetime(1970, 1, day) for day in (1, 2)]}
+    ... ).with_columns(activity=pl.lit("pay"), object_type=pl.lit("order"), sequence=0)
+    >>> first, last = first_last(encode(relations))
+    >>> first.tolist(), last.tolist()
+    ([0], [86400000000])
+    """
     first, last = np.zeros((2, len(traces.object_ids)), dtype=np.int64)
     occupied = traces.lengths > 0
     first[occupied] = traces.event_time[traces.step_event[traces.offsets[:-1][occupied]]]

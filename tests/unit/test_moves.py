@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from ocelake.errors import OcelakeError
 from ocelake.mining.incremental import Moves, move_traces
 from ocelake.mining.traces import Traces
-from tests.unit.changing_logs import Log, change, histories
+from tests.unit.changing_logs import START, Log, change, histories
 
 
 def sequence_of(log: Log, traces: Traces) -> np.ndarray:
@@ -98,3 +98,40 @@ def test_a_change_of_another_log_is_refused() -> None:
     lost = replace(change(Log(), Log()), relations_came=Log(relations={("e", "o")}).frames()[2])
     with pytest.raises(OcelakeError, match="no object 'o'"):
         move_traces(empty, np.empty(0, dtype=np.int64), lost)
+
+
+def test_a_relation_that_goes_and_comes_is_a_new_step() -> None:
+    log = Log({"e": ("a", START, 0)}, {"o": "order", "p": "order"}, {("e", "o"), ("e", "p")})
+    again = Log(relations={("e", "o")}).frames()[2]
+    changes = replace(change(log, log), relations_went=again, relations_came=again)
+    traces, _, moves = move_traces(log.traces(), np.zeros(1, dtype=np.int64), changes)
+    assert_same(traces, log.traces())
+    assert moves.step.tolist() == moves.step_before.tolist() == [-1, 1]
+    assert moves.touched_objects.tolist() == [True, False]
+
+
+def test_a_relation_that_was_not_there_does_not_go() -> None:
+    log = Log({"e": ("a", START, 0)}, {"o": "order", "p": "order"}, {("e", "p")})
+    gone = replace(change(log, log), relations_went=Log(relations={("e", "o")}).frames()[2])
+    with pytest.raises(OcelakeError, match="relation that went"):
+        move_traces(log.traces(), np.zeros(1, dtype=np.int64), gone)
+
+
+@pytest.mark.parametrize("after", [Log({}, {"o": "order"}), Log({"e": ("a", START, 0)})], ids=["event", "object"])
+def test_what_goes_takes_its_steps_along(after: Log) -> None:
+    log = Log({"e": ("a", START, 0)}, {"o": "order"}, {("e", "o")})
+    untold = replace(change(log, after), relations_went=Log().frames()[2])
+    traces, _, moves = move_traces(log.traces(), np.zeros(1, dtype=np.int64), untold)
+    assert_same(traces, after.traces())
+    assert moves.step.tolist() == [-1]
+
+
+def test_a_new_event_comes_before_the_next_one() -> None:
+    """The next event's rank is where the new one comes in, which is not to be taken for it."""
+    logs = [
+        Log(dict.fromkeys(names, ("a", START, 0)), {"o": "order"}, {(name, "o") for name in names})
+        for names in ("f", "ef")
+    ]
+    traces, _, moves = move_traces(logs[0].traces(), np.zeros(1, dtype=np.int64), change(*logs))
+    assert_same(traces, logs[1].traces())
+    assert moves.step_before.tolist() == [-1, 0]

@@ -39,7 +39,7 @@ from ocelake.mining.executions import (
     ragged,
     summary_rows,
 )
-from ocelake.mining.incremental.moves import Moves, first_moves
+from ocelake.mining.incremental.moves import Moves, Places, first_moves
 from ocelake.mining.traces import Codes, Traces, encode
 from ocelake.settings import MiningSettings
 from ocelake.tables import TABLES, as_table, frame_schema
@@ -321,10 +321,10 @@ class _Change:
         New codes of events and objects that came; one that was corrected came.
     """
 
-    event: Positions
-    object: Positions
-    event_before: Positions
-    object_before: Positions
+    event: Places
+    object: Places
+    event_before: Places
+    object_before: Places
     members: Mask
     alone: bool
     left_event: Codes
@@ -378,7 +378,7 @@ def _keys(events: Codes | Positions, objects: Codes | Positions) -> Positions:
     return keys
 
 
-def _by_id(to: Positions, back: Positions, before: pl.Series, after: pl.Series) -> tuple[Positions, Positions]:
+def _by_id(to: Places, back: Places, before: pl.Series, after: pl.Series) -> tuple[Places, Places]:
     """Give where ids are and were: of those that went and came as something else as well."""
     went, came = np.flatnonzero(to < 0), np.flatnonzero(back < 0)
     if not len(went) or not len(came):
@@ -720,7 +720,7 @@ def _object_rows(
 
 
 def _moved(
-    old: Codes, new: Codes, to: Positions, back: Positions, loose: Positions, passage: _Passage
+    old: Codes, new: Codes, to: Places, back: Places, loose: Positions, passage: _Passage
 ) -> tuple[Positions, Positions]:
     """Give the old members that are not in an execution of the same name any more, and the new ones that were not."""
     elsewhere = (passage.grown < 0) | (passage.grown != passage.named)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -12,11 +12,11 @@ import polars as pl
 
 from ocelake.mining.gold import log_summary, variant_table
 from ocelake.mining.incremental.executions import ExecutionState, advance_executions, execution_state
-from ocelake.mining.incremental.moves import LogChange, first_moves, move_traces
-from ocelake.mining.incremental.process import MOST_NAMES, ProcessState, empty_state, follow_process
+from ocelake.mining.incremental.moves import LogChange, move_traces
+from ocelake.mining.incremental.process import ProcessState, follow_process, process_state
 from ocelake.mining.lifecycle import edge_work, find_work, work_times
 from ocelake.mining.performance import work_performance
-from ocelake.mining.traces import Traces, encode
+from ocelake.mining.traces import Traces
 from ocelake.settings import MiningSettings
 from ocelake.tables import as_table, layer_tables
 
@@ -45,7 +45,7 @@ class GoldState:
     executions: ExecutionState
 
 
-def gold_state(traces: Traces, sequence: Positions, settings: MiningSettings) -> GoldState | None:
+def gold_state(traces: Traces, sequence: Positions, settings: MiningSettings) -> GoldState:
     """Give the state of a log, to follow it from there.
 
     Parameters
@@ -59,22 +59,19 @@ def gold_state(traces: Traces, sequence: Positions, settings: MiningSettings) ->
 
     Returns
     -------
-    GoldState or None
-        None where the log has more names than can be followed (65,536 activities or object types).
+    GoldState
 
     Examples
     --------
     >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
     >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
     >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
     >>> gold_state(traces, np.zeros(2, dtype=np.int64), MiningSettings()).process.variants["activities"].to_list()
     [['place', 'pay']]
     """
-    if max(len(traces.activities), len(traces.object_types)) >= MOST_NAMES:
-        return None
-    process, _ = follow_process(empty_state(encode(as_table("ocel.event_objects"))), traces, first_moves(traces))
-    return GoldState(process, sequence, execution_state(traces, settings))
+    return GoldState(process_state(traces), sequence, execution_state(traces, settings))
 
 
 def follow_gold(
@@ -86,7 +83,7 @@ def follow_gold(
     rows: Mapping[str, int],
     quarantined: int,
     publication_id: str,
-) -> tuple[GoldState, dict[str, Content]] | None:
+) -> tuple[GoldState, dict[str, Content]]:
     """Bring the state of a log, and its gold tables, up to what the log is now.
 
     Parameters
@@ -122,6 +119,7 @@ def follow_gold(
     Examples
     --------
     >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
     >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
     >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> log = pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0)
@@ -140,8 +138,6 @@ def follow_gold(
     """
     before = state.process.traces
     traces, sequence, moves = move_traces(before, state.sequence, change)
-    if max(len(traces.activities), len(traces.object_types)) >= MOST_NAMES:
-        return None
     process, changed = follow_process(state.process, traces, moves)
     executions, execution_changes = advance_executions(state.executions, before, traces, moves, settings)
     work = find_work(traces, attributes, start=settings.start, lifecycle=settings.lifecycle)
@@ -156,7 +152,7 @@ def follow_gold(
             traces,
             quarantined,
             len(executions.connected.ids),
-            alone=len(traces.event_ids) - process.events.distinct(16),
+            alone=int((np.bincount(traces.step_event, minlength=len(traces.event_ids)) == 0).sum()),
             tied=_tied_share(process),
         ),
         "gold.execution_variants": execution_changes.variants,
@@ -183,37 +179,28 @@ def _declared(identifier: str, content: Content) -> Content:
 
 def _nodes(state: ProcessState) -> pl.DataFrame:
     """Give `gold.ocdfg_nodes`."""
-    rows = [
-        {"object_type": kind, "activity": activity, **asdict(node)} for (kind, activity), node in state.nodes.items()
-    ]
     per_activity = np.bincount(state.traces.event_activity, minlength=len(state.traces.activities))
     over_types = pl.DataFrame({"activity": state.traces.activities, "events": per_activity})
-    empty = as_table("gold.ocdfg_nodes")
-    return pl.concat([empty, over_types, *([pl.DataFrame(rows)] if rows else [])], how="diagonal_relaxed")
+    return pl.concat([state.nodes, over_types], how="diagonal")
 
 
 def _tied_share(state: ProcessState) -> float | None:
     """Give the share of steps at the same time as the step before: of the durations, those of 0."""
-    steps = sum(len(edge.durations) for edge in state.edges.values())
-    tied = sum(edge.durations.zeros for edge in state.edges.values())
+    steps = sum(map(len, state.durations.values()))
+    tied = sum(values.zeros for values in state.durations.values())
     return tied / steps if steps else None
 
 
 def _edges(state: ProcessState) -> pl.DataFrame:
     """Give `gold.ocdfg_edges`."""
     rows = [
-        {
-            "object_type": kind,
-            "source": source,
-            "target": target,
-            "event_couples": edge.couples,
-            "unique_objects": edge.objects,
-            "total_objects": len(edge.durations),
-            **{f"duration_{name}": value for name, value in edge.durations.describe().items()},
-        }
-        for (kind, source, target), edge in sorted(state.edges.items())
+        {"object_type": kind, "source": source, "target": target}
+        | {f"duration_{name}": value for name, value in values.describe().items()}
+        for (kind, source, target), values in state.durations.items()
     ]
-    return as_table("gold.ocdfg_edges", pl.DataFrame(rows, infer_schema_length=None) if rows else None)
+    if not rows:
+        return as_table("gold.ocdfg_edges")
+    return state.edges.join(pl.DataFrame(rows), on=["object_type", "source", "target"])
 
 
 def _measures(state: ProcessState) -> pl.DataFrame:
@@ -228,15 +215,5 @@ def _measures(state: ProcessState) -> pl.DataFrame:
 
 
 def _variants(state: ProcessState) -> pl.DataFrame:
-    """Count the objects of each variant, and sum up how long these took."""
-    traces = state.traces
-    first, last = np.zeros((2, len(traces.object_ids)), dtype=np.int64)
-    occupied = traces.lengths > 0
-    first[occupied] = traces.event_time[traces.step_event[traces.offsets[:-1][occupied]]]
-    last[occupied] = traces.event_time[traces.step_event[traces.offsets[1:][occupied] - 1]]
-    by_variant = pl.DataFrame({"variant": state.variant, "duration": last - first}).group_by("variant")
-    sums = by_variant.agg(objects=pl.len().cast(pl.Int64), duration=pl.col("duration").cast(pl.Int128).sum())
-    # Every variant has an object.
-    return state.variants.hstack(sums.sort("variant").drop("variant")).with_columns(
-        pl.when(pl.col("activities").list.len() > 0).then("duration")
-    )
+    """Give what `ocelake.mining.variants.trace_variants` describes; the empty variant has no duration."""
+    return state.variants.with_columns(pl.when(pl.col("activities").list.len() > 0).then("duration"))

@@ -8,22 +8,26 @@ traces can then be compared by arithmetic on codes: what did not move relative t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from ocelake.errors import OcelakeError
+from ocelake.mining.executions import ragged
 from ocelake.mining.traces import Codes, Traces
 
-__all__ = ["LogChange", "Moves", "first_moves", "move_traces"]
+__all__ = ["LogChange", "Moves", "Places", "first_moves", "move_traces"]
 
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+"""Positions in what is as large as the log; of four bytes where these suffice."""
 
 _EVENT = ["event_id", "activity", "time", "sequence"]
 _OBJECT = ["object_type", "object_id"]
+_NONE: Final = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,9 +63,9 @@ class Moves:
 
     Attributes
     ----------
-    event, object, step : int64 array, one per old event, object, step
+    event, object, step : int array, one per old event, object, step
         Its rank, code or position in the new traces; -1 where it went. Ascending but for the -1.
-    event_before, object_before, step_before : int64 array, one per new event, object, step
+    event_before, object_before, step_before : int array, one per new event, object, step
         The same the other way round; -1 where it is new.
     activity, object_type : int64 array, one per old name
         Its code in the new traces; -1 where it is used no more. Ascending but for the -1.
@@ -71,12 +75,12 @@ class Moves:
         Objects that are new, or whose trace has another step than before.
     """
 
-    event: Positions
-    object: Positions
-    step: Positions
-    event_before: Positions
-    object_before: Positions
-    step_before: Positions
+    event: Places
+    object: Places
+    step: Places
+    event_before: Places
+    object_before: Places
+    step_before: Places
     activity: Positions
     object_type: Positions
     touched_events: Mask
@@ -140,92 +144,85 @@ def move_traces(before: Traces, sequence: Positions, change: LogChange) -> tuple
     """
     event, event_before, came_events = _moved_events(before, sequence, change)
     objects, object_before, came_objects = _moved_objects(before, change)
-    event_ids = _woven(before.event_ids, event_before, came_events["event_id"])
-    object_ids = _woven(before.object_ids, object_before, came_objects["object_id"])
+    event_ids = _woven_ids(before.event_ids, event_before, came_events["event_id"])
+    object_ids = _woven_ids(before.object_ids, object_before, came_objects["object_id"])
     times = came_events["time"].cast(pl.Datetime("us")).to_physical().to_numpy()
     activities, activity, event_activity = _names(
-        before.activities, before.event_activity, event_before, came_events["activity"]
+        before.activities, before.event_activity, event, event_before, came_events["activity"]
     )
     object_types, kind, object_type = _names(
-        before.object_types, before.object_type, object_before, came_objects["object_type"]
+        before.object_types, before.object_type, objects, object_before, came_objects["object_type"]
     )
-    keys = objects[before.step_object]
-    keys <<= 32
-    # What went is -1, and so is any key that is made of it.
-    keys |= event[before.step_event]
-    kept = keys >= 0
-    kept[_positions_of_steps(before, change.relations_went)] = False
-    if not kept.all():
-        keys = keys[kept]
-    added = _keys(event_ids, object_ids, change.relations_came)
-    place = np.searchsorted(keys, added)
-    fresh = np.ones(len(added), dtype=bool)
-    inside = place < len(keys)
-    fresh[inside] = keys[place[inside]] != added[inside]
-    step_before = _origins(np.flatnonzero(kept), place[fresh], int(fresh.sum()))
-    step = _inverse(step_before, len(kept))
-    whole = _woven_array(keys, _origins(np.arange(len(keys)), place[fresh], int(fresh.sum())), added[fresh])
-    step_object, step_event = (whole >> 32).astype(np.int32), (whole & 0xFFFFFFFF).astype(np.int32)
+
+    went = _steps_that_went(before, event, objects, change.relations_went)
+    new = np.flatnonzero(event_before < 0), np.flatnonzero(object_before < 0)
+    keys = _keys(event_ids, object_ids, change.relations_came, *new)
+    place, there = _places_of_steps(before, keys >> 32, keys & 0xFFFFFFFF, object_before, event_before)
+    there[there] = ~np.isin(place[there], went)
+    keys, place = keys[~there], place[~there]
+    new_objects, new_events = keys >> 32, (keys & 0xFFFFFFFF).astype(np.int32)
+    step, step_before = _moved(len(before.step_event), went, place)
+
+    lengths = np.zeros(len(object_ids), dtype=np.int64)
+    stayed = object_before >= 0
+    lengths[stayed] = before.lengths[object_before[stayed]]
+    np.add.at(lengths, new_objects, 1)
+    left_events, left_objects = event[before.step_event[went]], objects[before.step_object[went]]
+    np.subtract.at(lengths, left_objects[left_objects >= 0], 1)
     after = Traces(
         activities=activities,
         object_types=object_types,
         event_ids=event_ids,
         object_ids=object_ids,
         event_activity=event_activity,
-        event_time=_woven_array(before.event_time, event_before, times),
+        event_time=_woven(before.event_time, event_before, times),
         object_type=object_type,
-        step_object=step_object,
-        step_event=step_event,
-        step_activity=event_activity[step_event],
-        offsets=np.concatenate(([0], np.cumsum(np.bincount(step_object, minlength=len(object_ids))))),
+        step_object=np.repeat(np.arange(len(object_ids), dtype=np.int32), lengths),
+        step_event=_woven(_recoded(before.step_event, event), step_before, new_events),
+        step_activity=_woven(_recoded(before.step_activity, activity), step_before, event_activity[new_events]),
+        offsets=np.concatenate(([0], np.cumsum(lengths))),
     )
-    touched_events, touched_objects = event_before < 0, object_before < 0
-    came = np.flatnonzero(step_before < 0)
-    touched_events[step_event[came]] = True
-    touched_objects[step_object[came]] = True
-    went = np.flatnonzero(~kept)
-    for touched, moved, codes in (
-        (touched_events, event, before.step_event),
-        (touched_objects, objects, before.step_object),
+    touched_events, touched_objects = event_before < 0, ~stayed
+    for touched, left, came in (
+        (touched_events, left_events, new_events),
+        (touched_objects, left_objects, new_objects),
     ):
-        left = moved[codes[went]]
         touched[left[left >= 0]] = True
+        touched[came] = True
     moves = Moves(
         event, objects, step, event_before, object_before, step_before, activity, kind, touched_events, touched_objects
     )
-    return after, _woven_array(sequence, event_before, came_events["sequence"].to_numpy()), moves
+    return after, _woven(sequence, event_before, came_events["sequence"].to_numpy()), moves
 
 
 def _moved_events(before: Traces, sequence: Positions, change: LogChange) -> tuple[Positions, Positions, pl.DataFrame]:
     """Give the moves of events and back, and those that came, in order."""
     came = change.events_came.select(_EVENT).sort("time", "sequence", "event_id")
-    kept = np.ones(len(before.event_ids), dtype=bool)
-    kept[_places(before.event_ids, change.events_went["event_id"], "event")] = False
-    old = np.flatnonzero(kept)
-    time = before.event_time[old]
+    went = _places(before.event_ids, change.events_went["event_id"], "event")
+    time = np.delete(before.event_time, went)
     times = came["time"].cast(pl.Datetime("us")).to_physical().to_numpy()
     place = np.searchsorted(time, times)
     end = np.searchsorted(time, times, side="right")
     if (end > place).any():
-        place = _among_ties(before, sequence, old, came, place, end)
-    origins = _origins(old, place, len(came))
-    return _inverse(origins, len(kept)), origins, came
+        place = _among_ties(before, sequence, went, came, place, end)
+    moved, back = _moved(len(before.event_ids), went, _with_gone(went, place))
+    return moved, back, came
 
 
 def _among_ties(
-    before: Traces, sequence: Positions, old: Positions, came: pl.DataFrame, start: Positions, end: Positions
+    before: Traces, sequence: Positions, went: Positions, came: pl.DataFrame, start: Positions, end: Positions
 ) -> Positions:
     """Find where events come in among others of the same time: by sequence, then by id."""
     first = np.unique(start[end > start], return_index=True)[1]
     begins, ends = start[end > start][first], end[end > start][first]
     sizes = ends - begins
-    tied = np.repeat(begins - (np.cumsum(sizes) - sizes), sizes) + np.arange(int(sizes.sum()))
+    tied = _with_gone(went, ragged(begins, sizes))
     there = pl.DataFrame(
         {
             "start": np.repeat(begins, sizes),
-            "time": before.event_time[old[tied]],
-            "sequence": sequence[old[tied]],
-            "id": before.event_ids.gather(old[tied]),
+            "time": before.event_time[tied],
+            "sequence": sequence[tied],
+            "id": before.event_ids.gather(tied),
             "row": pl.repeat(None, len(tied), dtype=pl.Int64, eager=True),
         }
     )
@@ -249,11 +246,9 @@ def _among_ties(
 def _moved_objects(before: Traces, change: LogChange) -> tuple[Positions, Positions, pl.DataFrame]:
     """Give the moves of objects and back, and those that came, in order."""
     came = change.objects_came.select(_OBJECT).sort(_OBJECT)
-    kept = np.ones(len(before.object_ids), dtype=bool)
-    kept[_places(before.object_ids, change.objects_went["object_id"], "object")] = False
-    old = np.flatnonzero(kept)
-    ids = before.object_ids if kept.all() else before.object_ids.gather(old)
-    kinds = before.object_type[old]
+    went = _places(before.object_ids, change.objects_went["object_id"], "object")
+    kinds = np.delete(before.object_type, went)
+    ids = before.object_ids.gather(_with_gone(went, np.arange(len(kinds)))) if len(went) else before.object_ids
     place = np.empty(len(came), dtype=np.int64)
     for (name,), group in came.with_row_index("row").group_by("object_type"):
         code = int(before.object_types.search_sorted(str(name)))
@@ -263,50 +258,64 @@ def _moved_objects(before: Traces, change: LogChange) -> tuple[Positions, Positi
             last = int(np.searchsorted(kinds, code, side="right"))
         within = ids.slice(first, last - first).search_sorted(group["object_id"])
         place[group["row"].to_numpy()] = first + pl.Series(within).to_numpy()
-    origins = _origins(old, place, len(came))
-    return _inverse(origins, len(kept)), origins, came
+    moved, back = _moved(len(before.object_ids), went, _with_gone(went, place))
+    return moved, back, came
 
 
-def _names(names: pl.Series, codes: Codes, origins: Positions, came: pl.Series) -> tuple[pl.Series, Positions, Codes]:
+def _names(
+    names: pl.Series, codes: Codes, moved: Positions, origins: Positions, came: pl.Series
+) -> tuple[pl.Series, Positions, Codes]:
     """Give the names that are used after the change, the moves of their codes, and the code of each new position."""
-    stayed = origins >= 0
-    used = np.bincount(codes[origins[stayed]], minlength=len(names)) > 0
-    union = pl.concat([names.filter(pl.Series(used)), came.unique().alias(names.name)]).unique().sort()
-    moved = np.full(len(names), -1, dtype=np.int64)
-    moved[used] = union.search_sorted(names.filter(pl.Series(used))).to_numpy()
-    result = np.empty(len(origins), dtype=np.int32)
-    result[stayed] = moved[codes[origins[stayed]]]
-    result[~stayed] = union.search_sorted(came).to_numpy()
-    return union, moved, result
+    used = np.bincount(codes, minlength=len(names)) > np.bincount(codes[moved < 0], minlength=len(names))
+    left = names.filter(pl.Series(used))
+    union = pl.concat([left, came.unique().alias(names.name)]).unique().sort()
+    to = np.full(len(names), -1, dtype=np.int64)
+    to[used] = union.search_sorted(left).to_numpy()
+    return union, to, _woven(_recoded(codes, to), origins, union.search_sorted(came).to_numpy())
 
 
-def _origins(old: Positions, place: Positions, count: int) -> Positions:
-    """Weave new entries in among old ones: where each entry of the result comes from; -1 for a new one.
+def _with_gone(went: Positions, place: Positions) -> Positions:
+    """Turn places among those that stay into places among all."""
+    stayed_before = np.sort(went) - np.arange(len(went))
+    return place + np.searchsorted(stayed_before, place, side="right")
+
+
+def _moved(size: int, went: Positions, place: Positions) -> tuple[Positions, Positions]:
+    """Say where old entries are among the new ones, and back; -1 where they are not.
 
     Parameters
     ----------
-    old : int64 array
-        What stays.
+    size : int
+        How many old ones there are.
+    went : int64 array
+        Those that go, in any order.
     place : int64 array
-        Before which entry of ``old`` each new one comes; never falls.
-    count : int
-        How many new ones there are.
+        Before which old one each new one comes; never falls.
     """
-    origins = np.full(len(old) + count, -1, dtype=np.int64)
-    new = np.zeros(len(origins), dtype=bool)
-    new[place + np.arange(count)] = True
-    origins[~new] = old
-    return origins
+    went = np.sort(went)
+    came = place + np.arange(len(place)) - np.searchsorted(went, place)
+    moved = _shifted(size, went, place)
+    back = _shifted(size - len(went) + len(place), came, moved[went])
+    moved[went], back[came] = -1, -1
+    return moved, back
 
 
-def _inverse(origins: Positions, size: int) -> Positions:
-    moved = np.full(size, -1, dtype=np.int64)
-    stayed = np.flatnonzero(origins >= 0)
-    moved[origins[stayed]] = stayed
-    return moved
+def _shifted(size: int, left: Positions, entered: Positions) -> Positions:
+    """Give each position, less those that left before it, and more those that entered before it or at it."""
+    ahead: npt.NDArray[Any] = np.ones(size + 1, dtype=np.int32 if size + len(entered) < 1 << 31 else np.int64)
+    ahead[0] = 0
+    np.add.at(ahead, entered, 1)
+    ahead[left + 1] -= 1
+    return np.cumsum(ahead, out=ahead)[:size]
 
 
-def _woven_array(old: npt.NDArray[Any], origins: Positions, new: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _recoded(codes: Codes, moved: Positions) -> npt.NDArray[Any]:
+    """Give new codes; what most batches do not move is not passed over."""
+    return codes if np.array_equal(moved, np.arange(len(moved))) else moved.astype(np.int32)[codes]
+
+
+def _woven(old: npt.NDArray[Any], origins: Positions, new: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give what is at the origins, and what is new where these are -1."""
     result = np.empty(len(origins), dtype=old.dtype)
     stayed = origins >= 0
     # Entries that stay keep their order: where all do, they are all there is.
@@ -315,8 +324,7 @@ def _woven_array(old: npt.NDArray[Any], origins: Positions, new: npt.NDArray[Any
     return result
 
 
-def _woven(old: pl.Series, origins: Positions, new: pl.Series) -> pl.Series:
-    """Weave text in among other text."""
+def _woven_ids(old: pl.Series, origins: Positions, new: pl.Series) -> pl.Series:
     if not len(new) and len(origins) == len(old):
         return old
     places = origins.copy()
@@ -324,12 +332,13 @@ def _woven(old: pl.Series, origins: Positions, new: pl.Series) -> pl.Series:
     return pl.concat([old, new.alias(old.name)]).gather(places)
 
 
-def _places(ids: pl.Series, wanted: pl.Series, kind: str) -> Positions:
-    """Give the position of each wanted id."""
-    if wanted.is_empty():
-        return np.empty(0, dtype=np.int64)
-    found = ids.is_in(wanted.implode()).arg_true()
-    known = pl.DataFrame({"id": ids.gather(found), "place": found.cast(pl.Int64)})
+def _places(ids: pl.Series, wanted: pl.Series, kind: str, new: Positions = _NONE) -> Positions:
+    """Give the position of each wanted id, which may well be one of some new ones."""
+    found = new
+    rest = wanted.filter(~wanted.is_in(ids.gather(new).implode()))
+    if len(rest):
+        found = np.append(new, ids.is_in(rest.implode()).arg_true())
+    known = pl.DataFrame({"id": ids.gather(found), "place": found})
     places = pl.DataFrame({"id": wanted}).join(known, on="id", how="left", maintain_order="left")["place"]
     if places.null_count():
         raise OcelakeError(
@@ -340,14 +349,23 @@ def _places(ids: pl.Series, wanted: pl.Series, kind: str) -> Positions:
     return result
 
 
-def _keys(event_ids: pl.Series, object_ids: pl.Series, relations: pl.DataFrame) -> Positions:
+def _keys(
+    event_ids: pl.Series,
+    object_ids: pl.Series,
+    relations: pl.DataFrame,
+    new_events: Positions = _NONE,
+    new_objects: Positions = _NONE,
+) -> Positions:
     """Give the sorted distinct keys ``object code << 32 | event rank`` of relations."""
     if relations.is_empty():
         return np.empty(0, dtype=np.int64)
     things, events = (relations[name].unique() for name in ("object_id", "event_id"))
     frames = [
-        pl.DataFrame({"id": wanted, "place": _places(ids, wanted, kind)})
-        for ids, wanted, kind in ((object_ids, things, "object"), (event_ids, events, "event"))
+        pl.DataFrame({"id": wanted, "place": _places(ids, wanted, kind, new)})
+        for ids, wanted, kind, new in (
+            (object_ids, things, "object", new_objects),
+            (event_ids, events, "event", new_events),
+        )
     ]
     found = relations.join(frames[0], left_on="object_id", right_on="id").join(
         frames[1], left_on="event_id", right_on="id", suffix="_event"
@@ -356,15 +374,45 @@ def _keys(event_ids: pl.Series, object_ids: pl.Series, relations: pl.DataFrame) 
     return keys
 
 
-def _positions_of_steps(before: Traces, relations: pl.DataFrame) -> Positions:
-    """Give the positions of the steps that relations make; a relation that went with its event may make none."""
-    wanted = _keys(before.event_ids, before.object_ids, relations)
-    if not len(wanted):
-        return wanted
-    keys = before.step_object.astype(np.int64) << 32 | before.step_event
-    place = np.searchsorted(keys, wanted)
-    if (place >= len(keys)).any() or (keys[np.minimum(place, len(keys) - 1)] != wanted).any():
+def _steps_that_went(before: Traces, event: Positions, objects: Positions, relations: pl.DataFrame) -> Positions:
+    """Find the steps of events and objects that went, and of relations that did."""
+    things = np.flatnonzero(objects < 0)
+    keys = _keys(before.event_ids, before.object_ids, relations)
+    of, ranks = keys >> 32, keys & 0xFFFFFFFF
+    place, there = _search(before.step_event, before.offsets[of], before.offsets[of + 1], ranks)
+    if not there.all():
         raise OcelakeError(
             "A relation that went is not in the log's traces.", fix="Compute them again from the log as it is now."
         )
-    return place
+    gone = event < 0
+    steps = np.flatnonzero(gone[before.step_event]) if gone.any() else place
+    return np.unique(np.concatenate((steps, ragged(before.offsets[things], before.lengths[things]), place)))
+
+
+def _places_of_steps(
+    before: Traces, objects: Positions, events: Positions, object_before: Positions, event_before: Positions
+) -> tuple[Positions, Mask]:
+    """Find before which old step each new one comes, by new codes; say whether that is the same step."""
+    of, rank = (_origin_or_next(back, codes) for back, codes in ((object_before, objects), (event_before, events)))
+    known = object_before[objects] >= 0
+    place, there = _search(before.step_event, before.offsets[of], before.offsets[of + known], rank)
+    return place, there & (event_before[events] >= 0)
+
+
+def _origin_or_next(back: Positions, codes: Positions) -> Positions:
+    """Give where each was before; where it is new, what came after the last one before it that was there."""
+    origin: Positions = back[codes]
+    return np.where(origin >= 0, origin, np.maximum.accumulate(back)[codes] + 1)
+
+
+def _search(values: Codes, low: Positions, high: Positions, wanted: Positions) -> tuple[Positions, Mask]:
+    """Bisect ranges of ascending values for one each: the first place that is not less, and whether it is there."""
+    place, end = low, high
+    while (between := place < end).any():
+        middle = (place + end) >> 1
+        less = between.copy()
+        less[between] = values[middle[between]] < wanted[between]
+        place, end = np.where(less, middle + 1, place), np.where(between & ~less, middle, end)
+    there = place < high
+    there[there] = values[place[there]] == wanted[there]
+    return place, there

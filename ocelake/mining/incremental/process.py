@@ -1,69 +1,44 @@
 """The directly-follows graph, the variants and the performance of a log that changes.
 
-What is a sum over steps, triples or objects is added and taken away. What is no sum has the collection that it is read
-from: `Counts` of the pairs of which the distinct ones count, `Values` of the durations that have quantiles. A triple
-(two events that directly follow each other for an object) stayed where both of its steps did and are neighbours still;
-an event's performance is measured again where one of its triples came or went. So a change costs what it touches, and a
-few passes over arrays of integers.
+Everything here is a sum: over objects (by their traces), or over events (by their steps, which are one per object of
+the event, with the event before each and whether it starts or ends the trace). So a change takes away what the objects
+and events that it touches had, and adds what they have. Of a touched object the whole trace is counted, of a touched
+event all steps, whatever objects they are of: what is distinct, such as the pairs of an object and an activity or
+the couples of events, is distinct within one of the two. Durations and measures have quantiles, and are kept as
+`Values`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from polars import selectors
 
 from ocelake.mining.executions import ragged
-from ocelake.mining.incremental.counts import Counts, Values
 from ocelake.mining.incremental.moves import Moves
+from ocelake.mining.incremental.values import Values
+from ocelake.mining.ocdfg import label_edges, label_nodes
 from ocelake.mining.performance import event_performance, event_times, type_times
 from ocelake.mining.predecessors import Predecessors, find_predecessors
 from ocelake.mining.traces import Codes, Traces
-from ocelake.mining.variants import find_variants, object_summaries, trace_variants
+from ocelake.mining.variants import find_variants, first_last, object_summaries, trace_variants
+from ocelake.tables import TIMESTAMP
 
-__all__ = ["Edge", "Node", "ProcessState", "RowChanges", "empty_state", "follow_process"]
+__all__ = ["ProcessState", "RowChanges", "follow_process", "process_state"]
 
 Positions: TypeAlias = npt.NDArray[np.int64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 RowChanges: TypeAlias = tuple[pl.DataFrame, pl.DataFrame]
 """Keys of the rows that go, and the rows that come."""
 
-_BITS: Final = 16
-MOST_NAMES: Final = 1 << _BITS
-"""More activities or object types than that are not followed: their codes do not fit beside those of objects."""
-
-_NO_VALUES: Final = Values()
-_LOW: Final = MOST_NAMES - 1
-_OVERALL: Final = ("sojourn", "synchronization", "flow")
-_BY_TYPE: Final = ("pooling", "lagging", "readiness")
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What `gold.ocdfg_nodes` has of an activity for one object type."""
-
-    events: int = 0
-    unique_objects: int = 0
-    total_objects: int = 0
-    start_events: int = 0
-    start_objects: int = 0
-    end_events: int = 0
-    end_objects: int = 0
-
-
-_NO_NODE: Final = Node()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Edge:
-    """Distinct couples and objects of an edge, and the durations of all its triples."""
-
-    couples: int = 0
-    objects: int = 0
-    durations: Values = _NO_VALUES
+_NODE: Final = ["object_type", "activity"]
+_EDGE: Final = ["object_type", "source", "target"]
+_VARIANT: Final = ["object_type", "variant_id"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,59 +49,91 @@ class ProcessState:
     ----------
     traces : Traces
         Of the whole log.
-    predecessors : Predecessors
-        Of all its events.
-    object_activities, object_edges : Counts
-        Pairs of an object and an activity, and of an object and an edge.
-    events, starts, ends : Counts
-        Pairs of an event and an object type: by how many objects it is reached, and how many traces it starts or ends.
-    couples : mapping of str to Counts
-        By object type the pairs of events that directly follow each other.
-    nodes : mapping of (object type, activity) to Node
-    edges : mapping of (object type, source, target) to Edge
+    nodes : DataFrame
+        As `gold.ocdfg_nodes`, by object type.
+    edges : DataFrame
+        As `gold.ocdfg_edges`, without durations.
+    variants : DataFrame
+        As `ocelake.mining.variants.trace_variants`; what the empty variant has as a duration means nothing.
+    variant : int32 array, one per object
+        Its row in ``variants``.
+    durations : mapping of (object type, source, target) to Values
+        The durations of an edge's triples.
     measures : mapping of (activity, object type or None, measure) to Values
         The values of performance.
-    variants : DataFrame
-        object_type, variant_id, activities.
-    variant : int32 array, one per object
-        The object's row in ``variants``.
     """
 
     traces: Traces
-    predecessors: Predecessors
-    object_activities: Counts
-    object_edges: Counts
-    events: Counts
-    starts: Counts
-    ends: Counts
-    couples: Mapping[str, Counts]
-    nodes: Mapping[tuple[str, str], Node]
-    edges: Mapping[tuple[str, str, str], Edge]
-    measures: Mapping[tuple[str, str | None, str], Values]
+    nodes: pl.DataFrame
+    edges: pl.DataFrame
     variants: pl.DataFrame
     variant: Codes
+    durations: Mapping[tuple[str, str, str], Values]
+    measures: Mapping[tuple[str, str | None, str], Values]
 
 
-def empty_state(traces: Traces) -> ProcessState:
-    """Give the state of a log without anything in it.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """One state of the log, before or after a change, and what of it the change touches.
+
+    Attributes
+    ----------
+    traces : Traces
+        Of the whole log.
+    objects : int64 array
+        The objects whose traces differ.
+    part : Traces
+        Of these alone.
+    triples : int64 array
+        The second steps of the triples (two events that directly follow each other for an object) that the other state
+        does not have.
+    events : bool array, one per event
+        Those whose steps differ, in what objects they are of or whether they start or end a trace; some others as well.
+    measured : bool array, one per event
+        Those that follow another event than in the other state, for some object.
+    predecessors : Predecessors
+        Of the measured events.
+    """
+
+    traces: Traces
+    objects: Positions
+    part: Traces
+    triples: Positions
+    events: Mask
+    measured: Mask
+    predecessors: Predecessors
+
+
+def process_state(traces: Traces) -> ProcessState:
+    """Give the state of a log.
 
     Parameters
     ----------
     traces : Traces
-        Of such a log.
+        Of the whole log.
 
     Examples
     --------
+    >>> from datetime import datetime
     >>> from ocelake.mining.traces import encode
-    >>> from ocelake.tables import TABLES
-    >>> empty_state(encode(pl.DataFrame(schema=TABLES["ocel.event_objects"].schema))).nodes
-    {}
+    >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
+    >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
+    >>> traces = encode(pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0))
+    >>> process_state(traces).durations["order", "place", "pay"].total
+    86400000000
     """
-    none = Counts.of(np.empty(0, dtype=np.int64))
-    variants = trace_variants(traces, find_variants(traces)).select("object_type", "variant_id", "activities")
-    no_variant = np.empty(0, dtype=np.int32)
+    objects, events = np.arange(len(traces.object_ids)), np.ones(len(traces.event_ids), dtype=bool)
+    triples = np.flatnonzero(traces.step_object[1:] == traces.step_object[:-1]) + 1
+    whole = _Side(traces, objects, traces, triples, events, events, find_predecessors(traces))
+    variants = find_variants(traces)
     return ProcessState(
-        traces, find_predecessors(traces), none, none, none, none, none, {}, {}, {}, {}, variants, no_variant
+        traces,
+        _summed(_NODE, _nodes(whole)),
+        _summed(_EDGE, _edges(whole)),
+        trace_variants(traces, variants),
+        variants.of_object,
+        {key: Values.of(values.to_numpy()) for key, values in _durations(whole).items()},
+        {key: Values.of(values.to_numpy()) for key, values in _measurements(whole).items()},
     )
 
 
@@ -147,7 +154,7 @@ def follow_process(state: ProcessState, after: Traces, moves: Moves) -> tuple[Pr
         The new state.
     dict of str to (DataFrame, DataFrame)
         For `gold.event_performance` and `gold.object_summaries` (without ``publication_id``) the keys of the rows that
-        go, and the rows that come.
+        go (of the latter with their last time, which tells where they are), and the rows that come.
 
     Examples
     --------
@@ -157,313 +164,72 @@ def follow_process(state: ProcessState, after: Traces, moves: Moves) -> tuple[Pr
     >>> days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
     >>> log = {"event_id": ["d", "e"], "activity": ["place", "pay"], "time": days}
     >>> log = pl.DataFrame(log).with_columns(object_id=pl.lit("o"), object_type=pl.lit("order"), sequence=0)
-    >>> state, _ = follow_process(empty_state(encode(log.clear())), encode(log), first_moves(encode(log)))
-    >>> state.edges["order", "place", "pay"].durations.total
-    86400000000
+    >>> after = encode(log)
+    >>> state, rows = follow_process(process_state(encode(log.clear())), after, first_moves(after))
+    >>> state.nodes.select("activity", "events").sort("activity").rows()
+    [('pay', 1), ('place', 1)]
+    >>> rows["gold.object_summaries"][1].select("object_id", "cycle_time").rows()
+    [('o', 86400.0)]
     """
-    before = state.traces
-    lost, gained = _neighbours(before, moves.step), _neighbours(after, moves.step_before)
-    went, came = np.flatnonzero(moves.step < 0), np.flatnonzero(moves.step_before < 0)
-    predecessors = find_predecessors(after)
-    object_activities, (events, starts, ends), nodes = _nodes(state, after, moves, went, came)
-    object_edges, couples, edges = _edges(state, after, moves, lost, gained)
-    old, new = _measured(state, after, moves, lost, gained)
-    measures = _measures(state, after, predecessors, old, new)
-    variants, variant, summaries = _variants(state, after, moves)
-    gone, fresh = np.flatnonzero(moves.event < 0), np.flatnonzero(moves.event_before < 0)
-    rows = event_performance(after, _only(predecessors, new), np.union1d(new, fresh))
-    keys = pl.DataFrame({"event_id": before.event_ids.gather(np.union1d(old, gone))})
+    old, new = _sides(state.traces, after, moves)
+    variants, variant, summaries = _variants(state, old, new, moves)
     followed = ProcessState(
         after,
-        predecessors,
-        object_activities,
-        object_edges,
-        events,
-        starts,
-        ends,
-        couples,
-        nodes,
-        edges,
-        measures,
+        _summed(_NODE, state.nodes, _less(_nodes(old)), _nodes(new)),
+        _summed(_EDGE, state.edges, _less(_edges(old)), _edges(new)),
         variants,
         variant,
+        _changed(state.durations, _durations(old), _durations(new)),
+        _changed(state.measures, _measurements(old), _measurements(new)),
     )
-    return followed, {"gold.event_performance": (keys, rows), "gold.object_summaries": summaries}
+    events_went = old.traces.event_ids.gather(np.flatnonzero(old.measured | (moves.event < 0)))
+    events = np.flatnonzero(new.measured | (moves.event_before < 0))
+    return followed, {
+        "gold.event_performance": (
+            pl.DataFrame({"event_id": events_went}),
+            event_performance(after, new.predecessors, events),
+        ),
+        "gold.object_summaries": (_summarised(old.part), summaries),
+    }
 
 
-def _neighbours(traces: Traces, moved: Positions) -> Positions:
-    """Give the first steps of the triples that are in these traces alone: in the others they are no neighbours."""
-    follows = traces.step_object[1:] == traces.step_object[:-1]
-    stayed = (moved[:-1] >= 0) & (moved[1:] == moved[:-1] + 1)
-    return np.flatnonzero(follows & ~stayed)
+def _summarised(part: Traces) -> pl.DataFrame:
+    """Give the keys of objects' summaries, with the last time, by which these are sorted into files."""
+    _, last = first_last(part)
+    time = pl.when(pl.col("lengths") > 0).then(pl.col("last_time").cast(TIMESTAMP))
+    keys = pl.DataFrame({"object_id": part.object_ids, "last_time": last, "lengths": part.lengths})
+    return keys.select("object_id", last_time=time)
 
 
-def _nodes(
-    state: ProcessState, after: Traces, moves: Moves, went: Positions, came: Positions
-) -> tuple[Counts, list[Counts], dict[tuple[str, str], Node]]:
-    """Count what nodes have; give the pairs of object and activity, and those of event and type."""
-    sides = (state.traces, went, -1), (after, came, 1)
-    nodes = dict(state.nodes)
-    objects = state.object_activities
-    for traces, steps, sign in sides:
-        keys = _object_activity(traces, steps)
-        if sign > 0:
-            moved = moves.object[objects.keys >> _BITS] << _BITS | moves.activity[objects.keys & _LOW]
-            objects, changed = objects.renamed(moved).with_more(keys)
-        else:
-            objects, changed = objects.with_less(keys)
-        for name, found in (("unique_objects", changed), ("total_objects", keys)):
-            _tally(nodes, name, traces, traces.object_type[found >> _BITS], found & _LOW, sign)
-    ends = [_ends(traces, things) for traces, things in zip((state.traces, after), _compared(moves), strict=True)]
-    reached = []
-    for role, counts, by_side in (
-        ("", state.events, (went, came)),
-        ("start_", state.starts, (ends[0][0], ends[1][0])),
-        ("end_", state.ends, (ends[0][1], ends[1][1])),
-    ):
-        for (traces, _, sign), steps in zip(sides, by_side, strict=True):
-            keys = _event_type(traces, steps)
-            if sign > 0:
-                moved = moves.event[counts.keys >> _BITS] << _BITS | moves.object_type[counts.keys & _LOW]
-                counts, changed = counts.renamed(moved).with_more(keys)
-            else:
-                counts, changed = counts.with_less(keys)
-            _tally(nodes, f"{role}events", traces, changed & _LOW, traces.event_activity[changed >> _BITS], sign)
-            if role:
-                _tally(nodes, f"{role}objects", traces, keys & _LOW, traces.event_activity[keys >> _BITS], sign)
-        reached.append(counts)
-    return objects, reached, {key: node for key, node in nodes.items() if node.events}
-
-
-def _compared(moves: Moves) -> tuple[Positions, Positions]:
-    """Give the objects whose traces differ: as they were, and as they are."""
-    before = moves.object < 0
-    known = moves.object_before[moves.touched_objects]
-    before[known[known >= 0]] = True
-    return np.flatnonzero(before), np.flatnonzero(moves.touched_objects)
-
-
-def _ends(traces: Traces, objects: Positions) -> tuple[Positions, Positions]:
-    """Give the first and the last step of each object that has any."""
-    first, after = traces.offsets[objects], traces.offsets[objects + 1]
-    occupied = after > first
-    return first[occupied], after[occupied] - 1
-
-
-def _tally(
-    nodes: dict[tuple[str, str], Node],
-    name: str,
-    traces: Traces,
-    kinds: Codes | Positions,
-    activities: Codes | Positions,
-    sign: int,
-) -> None:
-    """Add how often each node occurs to one of its numbers."""
-    for code, number in _counted(kinds.astype(np.int64) << _BITS | activities):
-        key = traces.object_types[code >> _BITS], traces.activities[code & _LOW]
-        node = nodes.get(key, _NO_NODE)
-        nodes[key] = replace(node, **{name: getattr(node, name) + sign * number})
-
-
-def _object_activity(traces: Traces, steps: Positions) -> Positions:
-    keys: Positions = traces.step_object[steps].astype(np.int64) << _BITS | traces.step_activity[steps]
-    return keys
-
-
-def _event_type(traces: Traces, steps: Positions) -> Positions:
-    kind = traces.object_type[traces.step_object[steps]]
-    keys: Positions = traces.step_event[steps].astype(np.int64) << _BITS | kind
-    return keys
-
-
-def _counted(codes: Positions) -> list[tuple[int, int]]:
-    found, counts = np.unique(codes, return_counts=True)
-    return list(zip(found.tolist(), counts.tolist(), strict=True))
-
-
-def _edges(
-    state: ProcessState, after: Traces, moves: Moves, lost: Positions, gained: Positions
-) -> tuple[Counts, dict[str, Counts], dict[tuple[str, str, str], Edge]]:
-    before, edges = state.traces, dict(state.edges)
-    objects, gone = state.object_edges.with_less(_object_edge(before, lost))
-    _count_objects(edges, before, gone, -1)
-    keys = objects.keys
-    pair = moves.activity[keys >> _BITS & _LOW] << _BITS | moves.activity[keys & _LOW]
-    objects, came = objects.renamed(moves.object[keys >> 2 * _BITS] << 2 * _BITS | pair).with_more(
-        _object_edge(after, gained)
+def _sides(before: Traces, after: Traces, moves: Moves) -> tuple[_Side, _Side]:
+    """Find what a change touches."""
+    touched = (moves.object < 0) | _marked(len(moves.object), moves.object_before[moves.touched_objects])
+    chosen = np.flatnonzero(touched), np.flatnonzero(moves.touched_objects)
+    parts, triples, differing = [], [], []
+    for traces, objects, moved in zip((before, after), chosen, (moves.step, moves.step_before), strict=True):
+        starts, lengths = traces.offsets[objects], traces.lengths[objects]
+        steps = ragged(starts, lengths)
+        parts.append(_of_objects(traces, objects, steps))
+        second = ragged(starts + 1, np.maximum(lengths - 1, 0))
+        stayed = (moved[second - 1] >= 0) & (moved[second] == moved[second - 1] + 1)
+        triples.append(second[~stayed])
+        ends = starts[lengths > 0], (starts + lengths - 1)[lengths > 0]
+        differing.append(np.concatenate((steps[moved[steps] < 0], *ends)))
+    events, measured = (
+        _on_both(moves, before.step_event[steps[0]], after.step_event[steps[1]]) for steps in (differing, triples)
     )
-    _count_objects(edges, after, came, 1)
-    couples = _couples(state, after, moves, lost, gained, edges)
-    went, came_durations = (_durations(traces, steps) for traces, steps in ((before, lost), (after, gained)))
-    none = np.empty(0, dtype=np.int64)
-    for key in went.keys() | came_durations.keys():
-        edge = edges.get(key, Edge())
-        edges[key] = replace(edge, durations=edge.durations.changed(went.get(key, none), came_durations.get(key, none)))
-    return objects, couples, {key: edge for key, edge in edges.items() if len(edge.durations)}
-
-
-def _object_edge(traces: Traces, first: Positions) -> Positions:
-    pair = traces.step_activity[first].astype(np.int64) << _BITS | traces.step_activity[first + 1]
-    keys: Positions = traces.step_object[first].astype(np.int64) << 2 * _BITS | pair
-    return keys
-
-
-def _count_objects(edges: dict[tuple[str, str, str], Edge], traces: Traces, keys: Positions, sign: int) -> None:
-    kind = traces.object_type[keys >> 2 * _BITS].astype(np.int64)
-    for code, number in _counted(kind << 2 * _BITS | keys & ((1 << 2 * _BITS) - 1)):
-        key = _edge_name(traces, code)
-        edge = edges.get(key, Edge())
-        edges[key] = replace(edge, objects=edge.objects + sign * number)
-
-
-def _edge_name(traces: Traces, code: int) -> tuple[str, str, str]:
-    return (
-        traces.object_types[code >> 2 * _BITS],
-        traces.activities[code >> _BITS & _LOW],
-        traces.activities[code & _LOW],
+    old, new = (
+        _Side(traces, of, part, last, near, reached, _predecessors(traces, reached))
+        for traces, of, part, last, near, reached in zip(
+            (before, after), chosen, parts, triples, events, measured, strict=True
+        )
     )
+    return old, new
 
 
-def _couples(
-    state: ProcessState,
-    after: Traces,
-    moves: Moves,
-    lost: Positions,
-    gained: Positions,
-    edges: dict[tuple[str, str, str], Edge],
-) -> dict[str, Counts]:
-    """Count the couples of events by type; what came and what went changes the edges."""
-    parts = [_by_type(traces, first) for traces, first in ((state.traces, lost), (after, gained))]
-    none = np.empty(0, dtype=np.int64)
-    couples = {}
-    for kind in state.couples.keys() | parts[1].keys():
-        counts, gone = state.couples.get(kind, Counts.of(none)).with_less(parts[0].get(kind, none))
-        moved = moves.event[counts.keys >> 32] << 32 | moves.event[counts.keys & 0xFFFFFFFF]
-        counts, came = counts.renamed(moved).with_more(parts[1].get(kind, none))
-        for traces, keys, sign in ((state.traces, gone, -1), (after, came, 1)):
-            pair = traces.event_activity[keys >> 32].astype(np.int64) << _BITS
-            for code, number in _counted(pair | traces.event_activity[keys & 0xFFFFFFFF]):
-                key = kind, traces.activities[code >> _BITS], traces.activities[code & _LOW]
-                edge = edges.get(key, Edge())
-                edges[key] = replace(edge, couples=edge.couples + sign * number)
-        if len(counts.keys):
-            couples[kind] = counts
-    return couples
-
-
-def _by_type(traces: Traces, first: Positions) -> dict[str, Positions]:
-    kinds = traces.object_type[traces.step_object[first]]
-    keys = traces.step_event[first].astype(np.int64) << 32 | traces.step_event[first + 1]
-    # Objects are in the order of their types.
-    bounds = np.searchsorted(kinds, np.arange(len(traces.object_types) + 1))
-    names = traces.object_types
-    return {names[code]: keys[bounds[code] : bounds[code + 1]] for code in np.flatnonzero(np.diff(bounds)).tolist()}
-
-
-def _durations(traces: Traces, first: Positions) -> dict[tuple[str, str, str], Positions]:
-    """Give the durations of triples by edge."""
-    kind = traces.object_type[traces.step_object[first]].astype(np.int64) << 2 * _BITS
-    code = kind | _object_edge(traces, first) & ((1 << 2 * _BITS) - 1)
-    time = traces.event_time
-    duration = time[traces.step_event[first + 1]] - time[traces.step_event[first]]
-    return {_edge_name(traces, key): values for key, values in _grouped(code, duration)}
-
-
-def _grouped(codes: Positions, values: Positions) -> list[tuple[int, Positions]]:
-    """Group values by code."""
-    order = np.argsort(codes, kind="stable")
-    found, starts = np.unique(codes[order], return_index=True)
-    return list(zip(found.tolist(), np.split(values[order], starts[1:]), strict=True)) if len(found) else []
-
-
-def _measured(
-    state: ProcessState, after: Traces, moves: Moves, lost: Positions, gained: Positions
-) -> tuple[Positions, Positions]:
-    """Give the events that are measured anew: their ranks before, and after."""
-    went, came = (
-        traces.step_event[first + 1].astype(np.int64) for traces, first in ((state.traces, lost), (after, gained))
-    )
-    earlier, later = moves.event_before[came], moves.event[went]
-    return np.union1d(went, earlier[earlier >= 0]), np.union1d(came, later[later >= 0])
-
-
-def _measures(
-    state: ProcessState, after: Traces, predecessors: Predecessors, old: Positions, new: Positions
-) -> dict[tuple[str, str | None, str], Values]:
-    went = _measurements(state.traces, _only(state.predecessors, old))
-    came = _measurements(after, _only(predecessors, new))
-    measures, none = dict(state.measures), np.empty(0, dtype=np.int64)
-    for key in went.keys() | came.keys():
-        values = measures.get(key, _NO_VALUES).changed(went.get(key, none), came.get(key, none))
-        measures[key] = values
-    return {key: values for key, values in measures.items() if len(values)}
-
-
-def _only(predecessors: Predecessors, events: Positions) -> Predecessors:
-    """Give the predecessors of some events; those without any are left out."""
-    place = np.searchsorted(predecessors.event, events)
-    inside = place < len(predecessors.event)
-    inside[inside] = predecessors.event[place[inside]] == events[inside]
-    place = place[inside]
-    starts = predecessors.offsets[place]
-    sizes = predecessors.offsets[place + 1] - starts
-    entries = ragged(starts, sizes)
-    return Predecessors(
-        predecessors.event[place],
-        np.concatenate(([0], np.cumsum(sizes))),
-        predecessors.object[entries],
-        predecessors.predecessor[entries],
-    )
-
-
-def _measurements(traces: Traces, predecessors: Predecessors) -> dict[tuple[str, str | None, str], Positions]:
-    """Give the values of all measures."""
-    found: dict[tuple[str, str | None, str], Positions] = {}
-    if not len(predecessors.event):
-        return found
-    overall = event_times(traces, predecessors).with_columns(object_type=pl.lit(-1, pl.Int32))
-    for times, measures in ((overall, _OVERALL), (type_times(traces, predecessors), _BY_TYPE)):
-        activity = traces.event_activity[times["event"].to_numpy()].astype(np.int64)
-        code = (times["object_type"].to_numpy().astype(np.int64) + 1) << _BITS | activity
-        for measure in measures:
-            known = times[measure].is_not_null().to_numpy()
-            for key, values in _grouped(code[known], times[measure].drop_nulls().to_numpy()):
-                kind = None if key < MOST_NAMES else traces.object_types[(key >> _BITS) - 1]
-                found[traces.activities[key & _LOW], kind, measure] = values
-    return found
-
-
-def _variants(state: ProcessState, after: Traces, moves: Moves) -> tuple[pl.DataFrame, Codes, RowChanges]:
-    """Find the variants of touched objects, and describe these."""
-    gone, touched = _compared(moves)
-    part = _of_objects(after, touched)
-    found = find_variants(part)
-    described = trace_variants(part, found)
-    key = ["object_type", "variant_id"]
-    numbered = state.variants.select(key).with_row_index("code")
-    codes = described.select(key).join(numbered, on=key, how="left", maintain_order="left")["code"]
-    new = codes.is_null().arg_true()
-    codes = codes.cast(pl.Int32).scatter(new, np.arange(len(new), dtype=np.int32) + len(state.variants))
-    variants = pl.concat([state.variants, described[new].select(state.variants.columns)])
-    variant = np.empty(len(after.object_ids), dtype=np.int32)
-    stayed = moves.object_before >= 0
-    variant[stayed] = state.variant[moves.object_before[stayed]]
-    variant[touched] = codes.to_numpy()[found.of_object]
-    used = np.bincount(variant, minlength=len(variants)) > 0
-    if not used.all():
-        variant = (np.cumsum(used) - 1).astype(np.int32)[variant]
-        variants = variants.filter(pl.Series(used))
-    rows = object_summaries(part, found, described["variant_id"])
-    went = object_summaries(
-        _of_objects(state.traces, gone), find_variants(_of_objects(state.traces, gone)), pl.Series([""] * 10**6)
-    )
-    return variants, variant, (went.select("object_id", "last_time"), rows)
-
-
-def _of_objects(traces: Traces, objects: Positions) -> Traces:
+def _of_objects(traces: Traces, objects: Positions, steps: Positions) -> Traces:
     """Give the traces of some objects; the events stay all there are."""
     lengths = traces.lengths[objects]
-    steps = ragged(traces.offsets[objects], lengths)
     return replace(
         traces,
         object_ids=traces.object_ids.gather(objects),
@@ -473,3 +239,160 @@ def _of_objects(traces: Traces, objects: Positions) -> Traces:
         step_activity=traces.step_activity[steps],
         offsets=np.concatenate(([0], np.cumsum(lengths))),
     )
+
+
+def _on_both(moves: Moves, old: Codes, new: Codes) -> tuple[Mask, Mask]:
+    """Mark events of either state in both."""
+    return (
+        _marked(len(moves.event), old, moves.event_before[new]),
+        _marked(len(moves.event_before), new, moves.event[old]),
+    )
+
+
+def _marked(size: int, *positions: Codes | Positions) -> Mask:
+    """Mark positions; -1 is none."""
+    mask = np.zeros(size, dtype=bool)
+    for some in positions:
+        mask[some[some >= 0]] = True
+    return mask
+
+
+def _predecessors(traces: Traces, events: Mask) -> Predecessors:
+    """Find the predecessors of some events."""
+    steps = np.flatnonzero(events[traces.step_event])
+    steps = steps[steps > traces.offsets[traces.step_object[steps]]]
+    steps = steps[np.argsort(traces.step_event[steps], kind="stable")]
+    event = traces.step_event[steps]
+    starts = np.flatnonzero(np.diff(event, prepend=-1))
+    return Predecessors(
+        event[starts], np.append(starts, len(event)), traces.step_object[steps], traces.step_event[steps - 1]
+    )
+
+
+def _summed(key: list[str], *frames: pl.DataFrame) -> pl.DataFrame:
+    """Sum up by key; what has no objects is left out."""
+    changed = pl.concat(frames, how="diagonal_relaxed")
+    return changed.group_by(key).agg(pl.exclude(key).sum()).filter(pl.col("total_objects") > 0)
+
+
+def _less(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(-selectors.numeric())
+
+
+def _nodes(side: _Side) -> pl.DataFrame:
+    """Count what each node has of the touched objects and of the touched events."""
+    traces, part = side.traces, side.part
+    names = len(traces.activities)
+    chosen = np.flatnonzero(side.events[traces.step_event])
+    of_object = traces.step_object[chosen]
+    step = pl.DataFrame(
+        {
+            "node": traces.object_type[of_object].astype(np.int64) * names + traces.step_activity[chosen],
+            "event": traces.step_event[chosen],
+            "first": chosen == traces.offsets[of_object],
+            "last": chosen == traces.offsets[of_object + 1] - 1,
+        }
+    )
+    counts = step.group_by("node").agg(
+        events=pl.col("event").n_unique(),
+        total_objects=pl.len(),
+        start_events=pl.col("event").filter("first").n_unique(),
+        start_objects=pl.col("first").sum(),
+        end_events=pl.col("event").filter("last").n_unique(),
+        end_objects=pl.col("last").sum(),
+    )
+    pair = pl.Series(part.step_object.astype(np.int64) * names + part.step_activity).unique().to_numpy()
+    of_object, activity = np.divmod(pair, max(names, 1))
+    objects = _counted("node", part.object_type[of_object].astype(np.int64) * names + activity, "unique_objects")
+    return label_nodes(traces, _wide(counts, objects))
+
+
+def _edges(side: _Side) -> pl.DataFrame:
+    """Count what each edge has of the touched objects and of the triples to measured events."""
+    traces, part, found = side.traces, side.part, side.predecessors
+    names = len(traces.activities)
+    triples = traces.object_type[found.object], found.predecessor, found.event[found.owner]
+    counts = [
+        _counted("edge", _edge(traces, kind, traces.event_activity[source], traces.event_activity[target]), name)
+        for name, (kind, source, target) in (("total_objects", triples), ("event_couples", found.couples(traces)))
+    ]
+    first = np.flatnonzero(part.step_object[1:] == part.step_object[:-1])
+    pair = _edge(traces, part.step_object[first], part.step_activity[first], part.step_activity[first + 1])
+    of_object, pair = np.divmod(pl.Series(pair).unique().to_numpy(), max(names, 1) ** 2)
+    objects = _counted("edge", part.object_type[of_object].astype(np.int64) * names**2 + pair, "unique_objects")
+    return label_edges(traces, _wide(*counts, objects))
+
+
+def _edge(traces: Traces, kind: Codes, source: Codes, target: Codes) -> Positions:
+    """Give codes of edges as `ocelake.mining.ocdfg.follows` does; ``kind`` may be objects instead of their types."""
+    names = len(traces.activities)
+    edge: Positions = (kind.astype(np.int64) * names + source) * names + target
+    return edge
+
+
+def _counted(key: str, codes: Positions, name: str) -> pl.DataFrame:
+    return pl.DataFrame({key: codes}).group_by(key).agg(pl.len().alias(name))
+
+
+def _wide(*counts: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat(counts, how="diagonal").with_columns(pl.col(pl.UInt32).cast(pl.Int64))
+
+
+def _variants(state: ProcessState, old: _Side, new: _Side, moves: Moves) -> tuple[pl.DataFrame, Codes, pl.DataFrame]:
+    """Count the objects of each variant, and describe the touched ones."""
+    found = find_variants(new.part)
+    described = trace_variants(new.part, found)
+    numbered = state.variants.select(_VARIANT).with_row_index("code")
+    codes = described.select(_VARIANT).join(numbered, on=_VARIANT, how="left", maintain_order="left")["code"]
+    fresh = codes.is_null().arg_true()
+    codes = codes.cast(pl.Int32).scatter(fresh, np.arange(len(fresh), dtype=np.int32) + len(state.variants))
+    variant = np.empty(len(new.traces.object_ids), dtype=np.int32)
+    stayed = moves.object_before >= 0
+    variant[stayed] = state.variant[moves.object_before[stayed]]
+    variant[new.objects] = codes.to_numpy()[found.of_object]
+
+    first, last = first_last(old.part)
+    went = pl.DataFrame({"code": state.variant[old.objects], "objects": -1, "duration": first - last})
+    all_of = pl.concat([state.variants, described[fresh].with_columns(objects=0, duration=0)], how="vertical_relaxed")
+    came = described.with_columns(code=codes)
+    counted = [frame.select("code", "objects", "duration") for frame in (all_of.with_row_index("code"), went, came)]
+    sums = pl.concat(counted, how="vertical_relaxed").group_by("code").sum().sort("code").drop("code")
+    variants, used = all_of.with_columns(sums), sums["objects"] > 0
+    if not used.all():
+        variant = (used.cum_sum().cast(pl.Int32) - 1).to_numpy()[variant]
+    return variants.filter(used), variant, object_summaries(new.part, found, described["variant_id"])
+
+
+def _durations(side: _Side) -> dict[tuple[Any, ...], pl.Series]:
+    """Give the durations of the triples that the other state does not have."""
+    traces, second = side.traces, side.triples
+    source, target = traces.step_event[second - 1], traces.step_event[second]
+    kind = traces.object_type[traces.step_object[second]]
+    edge = _edge(traces, kind, traces.event_activity[source], traces.event_activity[target])
+    triples = pl.DataFrame({"edge": edge, "duration": traces.event_time[target] - traces.event_time[source]})
+    found = label_edges(traces, triples.group_by("edge").agg("duration"))
+    return dict(zip(found.select(_EDGE).rows(), found["duration"], strict=True))
+
+
+def _measurements(side: _Side) -> dict[tuple[Any, ...], pl.Series]:
+    """Give the values of all measures of the measured events."""
+    traces, found = side.traces, {}
+    overall = event_times(traces, side.predecessors).with_columns(object_type=pl.lit(None, pl.Int32))
+    for times in (overall, type_times(traces, side.predecessors)):
+        activity = pl.Series("activity", traces.event_activity[times["event"].to_numpy()])
+        for measure in set(times.columns) - {"event", "object_type"}:
+            known = times.select(activity, "object_type", pl.col(measure).alias("value")).drop_nulls("value")
+            grouped = known.group_by("activity", "object_type").agg("value")
+            for code, kind, values in zip(*grouped, strict=True):
+                found[traces.activities[code], None if kind is None else traces.object_types[kind], measure] = values
+    return found
+
+
+def _changed(
+    state: Mapping[Any, Values], went: Mapping[Any, pl.Series], came: Mapping[Any, pl.Series]
+) -> dict[Any, Values]:
+    """Take values away and add others, by key."""
+    values, none = dict(state), pl.Series([], dtype=pl.Int64)
+    for key in went.keys() | came.keys():
+        values[key] = values.get(key, Values()).changed(*(side.get(key, none).to_numpy() for side in (went, came)))
+    return {key: some for key, some in values.items() if len(some)}
