@@ -104,6 +104,7 @@ class SliceWriter:
         self._waiting: list[pl.DataFrame] = []
         self._open: dict[int, _OpenFile] = {}
         self._files: list[DataFile] = []
+        self._beside: list[SliceWriter] = []
 
     def write(self, frames: Iterable[pl.DataFrame]) -> None:
         """Write frames; each is put in sort order, the caller orders them among each other."""
@@ -122,7 +123,17 @@ class SliceWriter:
     def close(self) -> list[DataFile]:
         """Finish the files and give them with their statistics."""
         self.end_file()
+        while self._beside:
+            other = self._beside.pop()
+            self._files += other.close()
+            self.rows += other.rows
         return list(self._files)
+
+    def beside(self) -> SliceWriter:
+        """Give a writer of the same slice that writes its files at the same time; they are this one's at its end."""
+        other = SliceWriter(self._table, self._spec, self._log_id, self._buckets, bucket=self._bucket)
+        self._beside.append(other)
+        return other
 
     def end_file(self) -> None:
         """Let what is written from now on be in other files, which are sorted by themselves."""
@@ -134,6 +145,9 @@ class SliceWriter:
 
     def discard(self) -> None:
         """Delete what was written; a file that cannot be deleted stays behind as an orphan."""
+        for other in self._beside:
+            other.discard()
+        self._beside.clear()
         self._waiting.clear()
         paths = [file.file_path for file in self._files]
         for file in self._open.values():

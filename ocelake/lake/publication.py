@@ -173,15 +173,17 @@ class Publication:
                     fix="Compute the layer again from the newest state.",
                 )
             touched = [file for file, _ in found]
-            key = key_of(spec)
-            for file in touched:
-                left = read_file(table.io, spec, file).join(remove, on=key, how="anti", nulls_equal=True)
-                if file.record_count < _SMALL:
-                    small.append(left)
-                    continue
-                writer.write([left])
+
+            def left_of(file: DataFile) -> pl.DataFrame:
+                return read_file(table.io, spec, file).join(remove, on=key_of(spec), how="anti", nulls_equal=True)
+
+            def rewrite(file: DataFile) -> None:
                 # What was sorted stays so, and what changed today is not mixed with what lies there for long.
-                writer.end_file()
+                _write_all(writer.beside(), [left_of(file)])
+
+            small += [left_of(file) for file in touched if file.record_count < _SMALL]
+            with ThreadPoolExecutor(_WRITERS, thread_name_prefix="ocelake-amend") as pool:
+                list(pool.map(rewrite, (file for file in touched if file.record_count >= _SMALL)))
         _write_all(writer, [pl.concat(small)] if small else [])
         rows_left = sum(file.record_count for file in files) - sum(file.record_count for file in touched)
         self._amended[spec.identifier] = tuple(touched), rows_left
