@@ -83,7 +83,7 @@ def test_variants_and_object_summaries_equal_the_reference(log: Log) -> None:
         assert (total is None) == (mean is None) == (not names)
 
     traces = log.traces()
-    summaries = mined["gold.object_summaries"].rows(named=True)
+    summaries = mined["gold.object_summaries"].sort("object_type", "object_id").rows(named=True)
     assert [row["object_id"] for row in summaries] == sorted(log.objects, key=lambda name: (log.objects[name], name))
     for row in summaries:
         events = traces[row["object_id"]]
