@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
@@ -31,6 +31,8 @@ __all__ = [
     "partitions",
     "producer",
     "reach",
+    "same_topic",
+    "topic_ids",
 ]
 
 _LOG: Final = logging.getLogger("ocelake.kafka")
@@ -90,6 +92,9 @@ _ABSENT: Final = frozenset(
 _UNKNOWN: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 )
+
+_CLUSTER: Final = "cluster "
+"""How an id begins that is not the topic's own."""
 
 _PARTITIONS: Final = 3
 """So many a topic has where nothing else is told: as many consumers can share it."""
@@ -202,6 +207,49 @@ def partitions(settings: KafkaSettings, topic: str, *, seconds: float = 10) -> i
     if found is None:
         raise _no_topic(topic)
     return len(found.partitions)
+
+
+def topic_ids(settings: KafkaSettings, topics: Iterable[str], *, seconds: float = 10) -> dict[str, str | None]:
+    """Tell topics from others that had, or will have, their names.
+
+    Returns
+    -------
+    dict of str to (str or None)
+        The id that the brokers gave a topic when it was made; the one of the cluster where they give topics none, as
+        before Kafka 2.8 and in an embedded one. None where neither is told.
+
+    Raises
+    ------
+    Unreachable
+        Where no broker answers in that time.
+    StreamError
+        Where the brokers refuse.
+    NotFound
+        Where there is no such topic.
+    """
+    names = list(topics)
+    found = reach(settings, seconds=seconds)
+    cluster = f"{_CLUSTER}{found.cluster_id}" if found.cluster_id else None
+    if found.controller_id not in found.brokers:  # as in an embedded one: nobody answers such questions
+        return dict.fromkeys(names, cluster)
+    client = admin(settings)  # its answers come only as long as it is there
+    told: dict[str, str | None] = {}
+    for name, described in client.describe_topics(TopicCollection(names), request_timeout=seconds).items():
+        try:
+            own = described.result().topic_id
+        except KafkaException as error:
+            if error.args[0].code() in _UNKNOWN:
+                raise _no_topic(name) from error
+            raise failure(error.args[0], settings, doing=f"The topic {name!r} is not told") from error
+        told[name] = str(own) if own is not None and own.get_most_significant_bits() else cluster
+    return told
+
+
+def same_topic(one: str | None, other: str | None) -> bool:
+    """Whether two of `topic_ids` may be of one topic: they are equal, or cannot be compared."""
+    if one is None or other is None or one.startswith(_CLUSTER) != other.startswith(_CLUSTER):
+        return True
+    return one == other
 
 
 def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: float = 30) -> bool:

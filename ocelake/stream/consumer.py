@@ -29,7 +29,7 @@ from ocelake import metrics
 from ocelake.errors import MessagesLost, StalePublication, Unreachable
 from ocelake.lake.batches import BATCHES, TopicPartition
 from ocelake.lake.guards import database_may_recover, warehouse_may_recover
-from ocelake.stream.client import failure
+from ocelake.stream.client import failure, same_topic, topic_ids
 from ocelake.stream.decode import Decoded, Decoder
 from ocelake.stream.offsets import CommittedOffsets
 from ocelake.stream.ranges import Range, batch_rows, range_records
@@ -46,7 +46,11 @@ _LOOK_MESSAGES: Final = 20_000
 _LOOK_SECONDS: Final = 0.1
 _MOST_BYTES: Final = 128 << 20
 _BROKER_SECONDS: Final = 30.0
+_IDENTIFY_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 5.0
+_OTHER_MESSAGES: Final = (
+    "Read it into a new log: these messages are others than those that were read under the offsets."
+)
 _R = TypeVar("_R")
 
 
@@ -89,7 +93,7 @@ class TopicConsumer:
     settings : StreamSettings
         Topics and limits of a batch.
     kafka : KafkaSettings
-        To say where an error happened.
+        Where the brokers are.
     stop : threading.Event
         Ends `run`, and every wait for a system that does not answer.
     skip_lost : bool
@@ -120,6 +124,7 @@ class TopicConsumer:
         self._ended: set[TopicPartition] = set()
         self._given: list[TopicPartition] = []
         self._shared_out = False
+        self._topic_ids: dict[str, str | None] = {}
         self._since: float | None = None
         self._times: dict[TopicPartition, float] = {}
 
@@ -157,9 +162,22 @@ class TopicConsumer:
         """Read the partitions that were given from where bronze ends."""
         if self._given:
             self._patiently(self._committed.refresh)
+            self._patiently(self._identify)
             for place, last in self._committed.of(self._given).items():
                 self._begin_at(place, None if last is None else last + 1)
             self._given.clear()
+
+    def _identify(self) -> None:
+        """Find out which topics they are whose partitions were given; refuse one that took another's name."""
+        self._topic_ids |= topic_ids(self._kafka, {topic for topic, _ in self._given}, seconds=_IDENTIFY_SECONDS)
+        for (topic, partition), read in self._committed.topic_ids(self._given).items():
+            if not same_topic(read, self._topic_ids[topic]):
+                raise MessagesLost(
+                    f"It is not the topic that was read under this name: that was {read}, this is "
+                    f"{self._topic_ids[topic]}. It was deleted and made anew, or is on other brokers.",
+                    where=f"{topic}, partition {partition}",
+                    fix=_OTHER_MESSAGES,
+                )
 
     def _begin_at(self, place: TopicPartition, first: int | None) -> None:
         self._held[place] = Range(place, first)
@@ -305,7 +323,7 @@ class TopicConsumer:
                 batch = pl.lit(held.batch_id).alias("batch_id")
                 for identifier, rows in records.tables().items():
                     publication.append(identifier, rows.with_columns(batch))
-            publication.append(BATCHES, batch_rows(decoded, self._settings.format))
+            publication.append(BATCHES, batch_rows(decoded, self._settings.format, self._topic_ids))
             record = publication.commit()
         self._committed.published(record, {held.place: held.last for held in ranges})
         for held, records in decoded:
@@ -367,7 +385,7 @@ class TopicConsumer:
             raise MessagesLost(
                 f"The topic ends at offset {high - 1}, but was read up to {held.end - 1}: it was made anew or cut.",
                 where=f"{topic}, partition {partition}",
-                fix="Read it into a new log: these messages are others than those that were read under the offsets.",
+                fix=_OTHER_MESSAGES,
             )
         if held.end is not None and held.end < low:
             lost = f"{low - held.end} offsets, {held.end} to {low - 1}, expired before they were read."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -93,7 +93,9 @@ def range_records(read: Range, decode: Decoder) -> Decoded:
     return decode([offset - first for offset in read.offsets], read.values)
 
 
-def batch_rows(ranges: Sequence[tuple[Range, Decoded]], format: str) -> pl.DataFrame:
+def batch_rows(
+    ranges: Sequence[tuple[Range, Decoded]], format: str, topic_ids: Mapping[str, str | None]
+) -> pl.DataFrame:
     """Give the rows of ``bronze.batches`` that decoded ranges become."""
     now = datetime.now(UTC)
     rows = [
@@ -103,6 +105,7 @@ def batch_rows(ranges: Sequence[tuple[Range, Decoded]], format: str) -> pl.DataF
             "format": format,
             "content_hash": hashlib.sha256(b"".join(filter(None, read.values))).hexdigest(),
             "topic": read.place[0],
+            "topic_id": topic_ids.get(read.place[0]),
             "partition": read.place[1],
             "first_offset": read.first,
             "last_offset": read.last,

@@ -14,6 +14,8 @@ import pytest
 from ocelake.errors import MessagesLost
 from ocelake.lake import Lake, open_lake
 from ocelake.settings import LakeSettings
+from ocelake.stream.client import admin, create_topic, reach
+from ocelake.stream.embedded import embedded_broker
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.kafka_fixtures import *  # noqa: F403  # fixtures
 from tests.integration.lake_processes import COMPLETED, start
@@ -27,6 +29,7 @@ from tests.integration.stream_processes import (
     read_up,
     read_up_and_die,
     reader,
+    wait,
 )
 from tests.unit.test_lake_offsets import batches
 
@@ -119,6 +122,47 @@ def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
     produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
     with pytest.raises(MessagesLost, match="ends at offset 1, but was read up to 99: it was made anew or cut"):
         read_up(lake, mock_kafka, topic)
+
+
+@pytest.mark.kafka
+def test_a_topic_that_was_made_anew_and_is_longer_is_not_taken_for_the_old_one(
+    lake: Lake, kafka: KafkaSettings, topic: str
+) -> None:
+    create_topic(kafka, topic, PARTITIONS)
+    sent = produce(kafka, topic, (f"a{n}" for n in range(8)))
+    read_up(lake, kafka, topic)
+    sent += produce(kafka, topic, (f"b{n}" for n in range(8)))
+    assert sum(read_up(lake, kafka, topic)) == 8, "it is the same one"
+    client = admin(kafka)
+    client.delete_topics([topic])[topic].result()
+    wait(lambda: topic not in reach(kafka).topics, 20)
+    create_topic(kafka, topic, PARTITIONS)
+    produce(kafka, topic, (f"c{n}" for n in range(80)))
+    with pytest.raises(MessagesLost, match=rf"not the topic that was read under this name.*\[{topic}, partition 0"):
+        read_up(lake, kafka, topic)
+    assert difference(lake, sent) == ({}, {})
+
+
+def test_a_topic_of_another_embedded_broker_is_not_taken_for_the_old_one(lake: Lake, topic: str) -> None:
+    with embedded_broker() as one, embedded_broker() as other:
+        sent = produce(one, topic, (f"a{n}" for n in range(8)))
+        read_up(lake, one, topic)
+        produce(other, topic, (f"b{n}" for n in range(80)))
+        with pytest.raises(MessagesLost, match="made anew, or is on other brokers"):
+            read_up(lake, other, topic)
+        assert read_up(lake, one, topic) == []
+    assert difference(lake, sent) == ({}, {})
+
+
+def test_a_topic_whose_earlier_batches_tell_no_id_is_read_on(lake: Lake, mock_kafka: KafkaSettings, topic: str) -> None:
+    with lake.publication(LOG, "bronze", offsets={(topic, 0): None}) as publication:
+        publication.append("bronze.batches", batches({(topic, 0): (0, 0)}))
+        publication.commit()
+    produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
+    assert sum(read_up(lake, mock_kafka, topic)) == 7
+    told = lake.read("bronze.batches", LOG).sort("first_offset")["topic_id"]
+    assert told.null_count() == 1
+    assert told.n_unique() == 2
 
 
 def test_a_consumer_that_was_overtaken_drops_what_it_has_and_goes_on_behind(
