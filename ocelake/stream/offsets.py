@@ -1,4 +1,4 @@
-"""How far the topics of a log were read, and which topics they were: what `bronze.batches` says, kept in memory as long as it is so.
+"""How far a log's topics were read, and which they were: what `bronze.batches` says, kept in memory while it is so.
 
 The consumer group's own offsets are never asked: they are written apart from the records, so they can differ.
 """

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import count
 from pathlib import Path
+from threading import Event
 
 import polars as pl
 import pytest
+from pydantic import SecretStr
 
 from ocelake.errors import MessagesLost
 from ocelake.lake import Lake, open_lake
@@ -163,6 +169,33 @@ def test_a_topic_whose_earlier_batches_tell_no_id_is_read_on(lake: Lake, mock_ka
     told = lake.read("bronze.batches", LOG).sort("first_offset")["topic_id"]
     assert told.null_count() == 1
     assert told.n_unique() == 2
+
+
+def test_a_catalog_that_is_locked_for_longer_than_the_group_waits_costs_nothing_but_time(
+    lake: Lake, mock_kafka: KafkaSettings, topic: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = {name: SecretStr("2000") for name in ("max.poll.interval.ms", "session.timeout.ms")}
+    kafka, stop, made = mock_kafka.model_copy(update={"properties": short}), Event(), list[int]()
+    consumer = reader(lake, kafka, topic, stop=stop)
+    consumer.join()
+    with ThreadPoolExecutor(1) as pool, closing(sqlite3.connect(tmp_path / "catalog.db")) as catalog:
+        reading = pool.submit(consumer.run, lambda committed: made.append(committed.messages))
+        try:
+            sent = produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
+            wait(lambda: reading.done() or sum(made) == 8, 30)
+            catalog.execute("BEGIN EXCLUSIVE")
+            sent += produce(mock_kafka, topic, (f"b{n}" for n in range(8)))
+            time.sleep(5)
+            catalog.rollback()
+            sent += produce(mock_kafka, topic, (f"c{n}" for n in range(8)))
+            wait(lambda: reading.done() or sum(made) == 24, 30)
+        finally:
+            stop.set()
+        reading.result()
+    consumer.close()
+    assert "maximum poll interval" in caplog.text
+    assert difference(lake, sent) == ({}, {})
+    assert_ranges_tile(lake)
 
 
 def test_a_consumer_that_was_overtaken_drops_what_it_has_and_goes_on_behind(
