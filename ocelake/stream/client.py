@@ -29,6 +29,7 @@ __all__ = [
     "ensure_topic",
     "failure",
     "partitions",
+    "passes",
     "producer",
     "reach",
     "same_topic",
@@ -90,8 +91,52 @@ _ABSENT: Final = frozenset(
     }
 )
 _UNKNOWN: Final = frozenset(
-    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNKNOWN_TOPIC_ID,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
 )
+
+_PASSING: Final = _ABSENT | frozenset(
+    {
+        # the group did without this member, or is being shared out anew: it joins again
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.STALE_MEMBER_EPOCH,
+        # another broker coordinates the group, or leads the partition: it is looked up
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError._NODE_UPDATE,
+        # a broker is not ready, or a connection broke
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+        KafkaError.FETCH_SESSION_ID_NOT_FOUND,
+        KafkaError.INVALID_FETCH_SESSION_EPOCH,
+        KafkaError.REBOOTSTRAP_REQUIRED,
+        KafkaError.UNKNOWN,
+        KafkaError._RETRY,
+        KafkaError._FAIL,
+        KafkaError._INTR,
+    }
+)
+"""After these a consumer goes on by itself. Any other ends what reads: refusals, topics that are gone, and content that
+the client cannot read, which it would pass over in silence. (`KafkaError.retriable` is False for nearly all.)"""
 
 _CLUSTER: Final = "cluster "
 """How an id begins that is not the topic's own."""
@@ -319,7 +364,16 @@ def failure(error: KafkaError, settings: KafkaSettings, *, doing: str | None = N
             where=where,
             fix=_CHECK,
         )
+    if code in _UNKNOWN:
+        return StreamError(
+            f"{doing or 'A topic is gone'}: {said}.", where=where, fix="Check whether it was deleted, or its name."
+        )
     return StreamError(f"{doing or 'Kafka fails'}: {said}.", where=where)
+
+
+def passes(error: KafkaError) -> bool:
+    """Whether a consumer goes on by itself after an error that it met."""
+    return not error.fatal() and (error.code() in _PASSING or error.retriable())
 
 
 def _no_topic(topic: str) -> NotFound:

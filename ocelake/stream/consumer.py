@@ -29,7 +29,7 @@ from ocelake import metrics
 from ocelake.errors import MessagesLost, StalePublication, Unreachable
 from ocelake.lake.batches import BATCHES, TopicPartition
 from ocelake.lake.guards import database_may_recover, warehouse_may_recover
-from ocelake.stream.client import failure, same_topic, topic_ids
+from ocelake.stream.client import failure, passes, same_topic, topic_ids
 from ocelake.stream.decode import Decoded, Decoder
 from ocelake.stream.offsets import CommittedOffsets
 from ocelake.stream.ranges import Range, batch_rows, range_records
@@ -275,10 +275,10 @@ class TopicConsumer:
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             if held is not None:
                 self._find_out_of_range(held)
-        elif error.fatal() or not error.retriable():
-            raise failure(error, self._kafka)
-        else:
+        elif passes(error):
             _LOG.warning("%s", failure(error, self._kafka))
+        else:
+            raise failure(error, self._kafka)
 
     # --- publishing
 

@@ -174,7 +174,7 @@ def test_a_topic_whose_earlier_batches_tell_no_id_is_read_on(lake: Lake, mock_ka
 def test_a_catalog_that_is_locked_for_longer_than_the_group_waits_costs_nothing_but_time(
     lake: Lake, mock_kafka: KafkaSettings, topic: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    short = {name: SecretStr("2000") for name in ("max.poll.interval.ms", "session.timeout.ms")}
+    short = {name: SecretStr("6000") for name in ("max.poll.interval.ms", "session.timeout.ms")}
     kafka, stop, made = mock_kafka.model_copy(update={"properties": short}), Event(), list[int]()
     consumer = reader(lake, kafka, topic, stop=stop)
     consumer.join()
@@ -185,7 +185,7 @@ def test_a_catalog_that_is_locked_for_longer_than_the_group_waits_costs_nothing_
             wait(lambda: reading.done() or sum(made) == 8, 30)
             catalog.execute("BEGIN EXCLUSIVE")
             sent += produce(mock_kafka, topic, (f"b{n}" for n in range(8)))
-            time.sleep(5)
+            time.sleep(9)
             catalog.rollback()
             sent += produce(mock_kafka, topic, (f"c{n}" for n in range(8)))
             wait(lambda: reading.done() or sum(made) == 24, 30)
