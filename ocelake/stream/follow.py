@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Timer
 from typing import TYPE_CHECKING, Final
 
 from ocelake.errors import SettingError, Unreachable
@@ -109,7 +108,7 @@ def read_topics(
     Parameters
     ----------
     seconds : float
-        No longer than this; what is left is for the next time.
+        No longer than this, and what is being asked or published then; what is left is for the next time.
 
     Returns
     -------
@@ -119,22 +118,26 @@ def read_topics(
     Raises
     ------
     Unreachable
-        Where no broker answers; else as `follow_topics`.
+        Where no broker answers, or nothing came in that time although not all was read; else as `follow_topics`.
     """
-    until, stop, made = time.monotonic() + seconds, Event(), list[Committed]()
-
-    def tell(done: Committed) -> None:
-        made.append(done)
-        if time.monotonic() >= until:
-            stop.set()
-
+    stop, made = Event(), list[Committed]()
     places = topic_partitions(settings, kafka)
     client = consumer(kafka, group_of(log_id))
     reader = TopicConsumer(lake, log_id, client, decoder(settings.format, kafka), settings, kafka, stop=stop)
+    deadline = Timer(seconds, stop.set)
+    deadline.daemon = True
+    deadline.start()
     try:
         reader.take(places)
-        reader.run(tell, until_caught_up=True)
+        reader.run(made.append, until_caught_up=True)
+        if not made and not reader.caught_up:
+            raise Unreachable(
+                f"Nothing came of {', '.join(settings.topics)} in {seconds:g} s.",
+                where=kafka.bootstrap_servers,
+                fix="Check that all brokers are running.",
+            )
     finally:
+        deadline.cancel()
         reader.close()
     return made
 

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -17,10 +17,12 @@ import polars as pl
 import pytest
 from pydantic import SecretStr
 
-from ocelake.errors import MessagesLost
+from ocelake.errors import MessagesLost, Unreachable
 from ocelake.lake import Lake, open_lake
-from ocelake.settings import LakeSettings
+from ocelake.settings import LakeSettings, StreamSettings
+from ocelake.stream import follow
 from ocelake.stream.client import admin, create_topic, reach
+from ocelake.stream.consumer import TopicConsumer
 from ocelake.stream.embedded import embedded_broker
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.kafka_fixtures import *  # noqa: F403  # fixtures
@@ -196,6 +198,28 @@ def test_a_catalog_that_is_locked_for_longer_than_the_group_waits_costs_nothing_
     assert "maximum poll interval" in caplog.text
     assert difference(lake, sent) == ({}, {})
     assert_ranges_tile(lake)
+
+
+@pytest.mark.parametrize("after", ["topic_partitions", "_begin_at"])
+def test_reading_in_one_go_ends_where_the_brokers_go_away(
+    after: str, lake: Lake, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as broker:
+        kafka = broker.enter_context(embedded_broker())
+        produce(kafka, topic, (f"a{n}" for n in range(8)))
+        owner = follow if after == "topic_partitions" else TopicConsumer
+        step = getattr(owner, after)
+
+        def and_gone(*given: object) -> object:
+            found = step(*given)
+            broker.close()
+            return found
+
+        monkeypatch.setattr(owner, after, and_gone)
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
+            follow.read_topics(lake, LOG, StreamSettings(topics=(topic,)), kafka, seconds=2)
+        assert time.monotonic() - began < 15
 
 
 def test_a_consumer_that_was_overtaken_drops_what_it_has_and_goes_on_behind(
