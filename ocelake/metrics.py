@@ -72,7 +72,10 @@ WATERMARK_TIME: Final = Gauge(
     "ocelake_watermark_timestamp_seconds", "The greatest event time of the log so far.", ("log",), registry=REGISTRY
 )
 QUARANTINED_RECORDS: Final = Counter(
-    "ocelake_quarantined_records", "Messages that could not be decoded.", _PARTITION, registry=REGISTRY
+    "ocelake_quarantined_records",
+    "Messages that could not be decoded, or lack what each has to tell.",
+    _PARTITION,
+    registry=REGISTRY,
 )
 ROWS_COMMITTED: Final = Counter("ocelake_committed_rows", "Rows of publications.", _LAYER, registry=REGISTRY)
 COMMIT_SECONDS: Final = Histogram(

@@ -32,7 +32,7 @@ from ocelake.lake.guards import database_may_recover, warehouse_may_recover
 from ocelake.stream.client import failure, passes, same_topic, topic_ids
 from ocelake.stream.decode import Decoded, Decoder
 from ocelake.stream.offsets import CommittedOffsets
-from ocelake.stream.ranges import Range, batch_rows, range_records
+from ocelake.stream.ranges import Range, batch_rows, range_records, unusable
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
@@ -64,6 +64,8 @@ class Committed:
         In bronze.
     messages, size : int
         That it read, and bytes of their values.
+    unusable : int
+        Messages among them that are for the quarantine as a whole (`ocelake.stream.ranges.unusable`).
     seconds : float
         From the batch's first message to its publication.
     lag : int
@@ -73,6 +75,7 @@ class Committed:
     publication: PublicationRecord
     messages: int
     size: int
+    unusable: int
     seconds: float
     lag: int
 
@@ -126,6 +129,7 @@ class TopicConsumer:
         self._shared_out = False
         self._topic_ids: dict[str, str | None] = {}
         self._since: float | None = None
+        self._unusable = 0
         self._times: dict[TopicPartition, float] = {}
 
     # --- which partitions
@@ -300,7 +304,7 @@ class TopicConsumer:
         size = sum(held.size for held in self._held.values())
         record = self.commit(empty=empty)
         if record is not None:
-            told(Committed(record, messages, size, time.monotonic() - since, self.lag))
+            told(Committed(record, messages, size, self._unusable, time.monotonic() - since, self.lag))
 
     def _publish(self, empty: bool) -> PublicationRecord | None:
         # Also before a second attempt: an answer that got lost does not mean that nothing was published.
@@ -326,8 +330,7 @@ class TopicConsumer:
             publication.append(BATCHES, batch_rows(decoded, self._settings.format, self._topic_ids))
             record = publication.commit()
         self._committed.published(record, {held.place: held.last for held in ranges})
-        for held, records in decoded:
-            self._count(held, records)
+        self._unusable = sum(self._count(held, records) for held, records in decoded)
         self._held |= {held.place: Range(held.place, held.end) for held in ranges}
         self._show_lag()
         return record
@@ -335,12 +338,14 @@ class TopicConsumer:
     def _labels(self, place: TopicPartition) -> tuple[str, str, str]:
         return self._log_id, place[0], str(place[1])
 
-    def _count(self, held: Range, records: Decoded) -> None:
+    def _count(self, held: Range, records: Decoded) -> int:
+        """Count what a range brought; give how much of it is unusable."""
         labels = self._labels(held.place)
         metrics.CONSUMED_MESSAGES.labels(*labels).inc(len(held.values))
         metrics.CONSUMED_BYTES.labels(*labels).inc(held.size)
-        malformed = sum(rows["defect"].count() for rows in records.tables().values())
-        metrics.QUARANTINED_RECORDS.labels(*labels).inc(malformed)
+        lost = unusable(records)
+        metrics.QUARANTINED_RECORDS.labels(*labels).inc(lost)
+        return lost
 
     def _show_lag(self) -> None:
         """Tell how far publications are behind each partition, whether or not it was read on."""

@@ -15,9 +15,14 @@ from ocelake.lake.batches import TopicPartition
 from ocelake.ocel.model import frame_schema
 from ocelake.stream.decode import Decoded, Decoder
 
-__all__ = ["Range", "batch_rows", "range_records"]
+__all__ = ["Range", "batch_rows", "range_records", "unusable"]
 
 _NO_RECORDS: Final = {"event_records": 0, "object_records": 0}
+_NEEDED: Final = {
+    "bronze.event_records": ("event_id", "activity", "time"),
+    "bronze.object_records": ("object_id", "object_type"),
+    "bronze.price_ticks": ("commodity", "time", "price"),
+}
 _NO_DECLARATIONS: Final = '{"event_types":{},"object_types":{}}'
 
 
@@ -91,6 +96,17 @@ def range_records(read: Range, decode: Decoder) -> Decoded:
     """Decode a range; a record's position is counted from the range's first offset."""
     first = read.first or 0
     return decode([offset - first for offset in read.offsets], read.values)
+
+
+def unusable(decoded: Decoded) -> int:
+    """Count the messages that are malformed, or lack what each has to tell: silver will quarantine them as a whole.
+
+    It may quarantine others as well, for what a value says, or for what it knows of other messages.
+    """
+    return sum(
+        rows.filter(pl.col("defect").is_not_null() | pl.any_horizontal(pl.col(_NEEDED[name]).is_null())).height
+        for name, rows in decoded.tables().items()
+    )
 
 
 def batch_rows(
