@@ -68,6 +68,17 @@ _CONSUMER: Final[Mapping[str, object]] = {
     "partition.assignment.strategy": "cooperative-sticky",  # who comes or goes does not stop the others
 }
 
+_NOT_GIVEN: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "isolation.level"),
+        "that each message is read exactly once rests on it",
+    ),
+    "enable.partition.eof": "without it nobody knows when all is read",
+    "group.id": "a log's group is named with --group",
+    **dict.fromkeys(("enable.idempotence", "acks", "request.required.acks"), "that no message is lost rests on it"),
+}
+"""Properties that nobody may set, and why."""
+
 _REFUSED: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -157,7 +168,7 @@ def producer(
     Parameters
     ----------
     settings : KafkaSettings
-        Their properties win over the defaults.
+        Their properties win over the defaults, but for those that correctness rests on, which are refused.
     report : {"all", "failures"}
         Of which messages ``on_delivery`` is told; all of them take as much time again as the sending.
     on_error : function of KafkaError, optional
@@ -177,7 +188,7 @@ def consumer(settings: KafkaSettings, group: str, *, on_error: OnError | None = 
     Parameters
     ----------
     settings : KafkaSettings
-        Their properties win over the defaults.
+        Their properties win over the defaults, but for those that correctness rests on, which are refused.
     group : str
         Members of one group share a topic's partitions.
     on_error : function of KafkaError, optional
@@ -386,7 +397,14 @@ def _make(
     own: Mapping[str, object],
     on_error: OnError | None,
 ) -> _Client:
-    properties: dict[str, Any] = {**_CLIENT, **own, **settings.client_properties()}
+    given = settings.client_properties()
+    for name in sorted(_NOT_GIVEN.keys() & given):
+        raise SettingError(
+            f"Kafka's property {name} cannot be set: {_NOT_GIVEN[name]}.",
+            where=f"OCELAKE_KAFKA__{name.upper().replace('.', '_')}",
+            fix="Leave it out.",
+        )
+    properties: dict[str, Any] = {**_CLIENT, **own, **given}
     retries = metrics.RETRIES.labels(_SYSTEM, properties["bootstrap.servers"])
 
     def broken(error: KafkaError) -> None:
