@@ -79,8 +79,9 @@ def stream_log(
             told = {
                 "messages": done.messages,
                 "messages_per_second": round(rate),
-                "lag_messages": done.lag,
                 "quarantined": done.unusable,
+                "lag_messages": done.lag,
+                "lag_seconds": round(done.lag_seconds, 3),
             }
             report.published(done.publication, told)
             bad = f", {done.unusable:,} for the quarantine" if done.unusable else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocelake import metrics
 from ocelake.errors import NotFound, OcelakeError, StalePublication
-from ocelake.lake.arrivals import Arrivals, arrivals
+from ocelake.lake.arrivals import Arrivals, arrivals, watermark
 from ocelake.lake.increment import advance
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 Advanced: TypeAlias = "Callable[[Mapping[Layer, PublicationRecord], float, Arrivals | None], object]"
 """Told of the newest publication of each layer, how many seconds it took to get there, and of the events that came with
-silver where this process knows what was there before."""
+silver, or the prices, where this process knows what was there before."""
 
 
 class Advancer:
@@ -102,19 +102,26 @@ class Advancer:
             _LOG.debug("Nothing of %s is in bronze yet.", self._log_id)
             return
         if found != self._known:
-            before, self._known = self._known.get("silver"), found
-            self._told(found, perf_counter() - began, self._arrived(before, found.get("silver")))
+            before, self._known = _timed(self._known), found
+            self._told(found, perf_counter() - began, self._arrived(before, _timed(found)))
 
     def _arrived(self, since: PublicationRecord | None, until: PublicationRecord | None) -> Arrivals | None:
+        if until is None:
+            return None
         try:
-            found = arrivals(self._lake, since=since, until=until) if since and until else None
+            found = arrivals(self._lake, since=since, until=until) if since else None
+            reached = found.watermark if found else watermark(self._lake, until)
         except OcelakeError as error:  # what is known of the log stays right without it
             _LOG.warning("%s", error)
-            found = None
-        if found is None:
             return None
-        metrics.NEW_EVENTS.labels(self._log_id).inc(found.events)
-        metrics.LATE_EVENTS.labels(self._log_id).inc(found.late)
-        if found.watermark is not None:
-            metrics.WATERMARK_TIME.labels(self._log_id).set(found.watermark.timestamp())
+        if reached is not None:
+            metrics.WATERMARK_TIME.labels(self._log_id).set(reached.timestamp())
+        if found is not None:
+            metrics.NEW_EVENTS.labels(self._log_id).inc(found.events)
+            metrics.LATE_EVENTS.labels(self._log_id).inc(found.late)
         return found
+
+
+def _timed(found: Mapping[Layer, PublicationRecord]) -> PublicationRecord | None:
+    """Give the publication of what has times: events, or prices."""
+    return found.get("silver") or found.get("prices")

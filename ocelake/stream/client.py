@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from threading import Event
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
@@ -225,13 +226,20 @@ def broker_guard(settings: KafkaSettings) -> Guard:
     return Guard(_SYSTEM, place, lambda error: isinstance(error, Unreachable), _CHECK, settings.resilience)
 
 
-def reach(settings: KafkaSettings, *, seconds: float = 10) -> ClusterMetadata:
+def reach(settings: KafkaSettings, *, seconds: float = 10, stop: Event | None = None) -> ClusterMetadata:
     """Ask the brokers for what they hold: whether they can be reached, and may be.
+
+    Parameters
+    ----------
+    seconds : float
+        How long to try.
+    stop : threading.Event, optional
+        Ends that as well.
 
     Raises
     ------
     Unreachable
-        Where none answers in that time.
+        Where none answers in that time, or before it was stopped.
     StreamError
         Where a broker refuses.
     SettingError
@@ -246,7 +254,7 @@ def reach(settings: KafkaSettings, *, seconds: float = 10) -> ClusterMetadata:
         except KafkaException as error:
             client.poll(0)  # where the client tells what it met
             refusals = [item for item in met if item.code() in _REFUSED]
-            if refusals or time.monotonic() >= until:
+            if refusals or time.monotonic() >= until or (stop is not None and stop.is_set()):
                 reasons = [item for item in met if item.code() != KafkaError._ALL_BROKERS_DOWN]
                 raise failure((refusals or reasons or error.args)[-1], settings) from error
 
@@ -265,7 +273,9 @@ def partitions(settings: KafkaSettings, topic: str, *, seconds: float = 10) -> i
     return len(found.partitions)
 
 
-def topic_ids(settings: KafkaSettings, topics: Iterable[str], *, seconds: float = 10) -> dict[str, str | None]:
+def topic_ids(
+    settings: KafkaSettings, topics: Iterable[str], *, seconds: float = 10, stop: Event | None = None
+) -> dict[str, str | None]:
     """Tell topics from others that had, or will have, their names.
 
     Returns
@@ -284,7 +294,7 @@ def topic_ids(settings: KafkaSettings, topics: Iterable[str], *, seconds: float 
         Where there is no such topic.
     """
     names = list(topics)
-    found = reach(settings, seconds=seconds)
+    found = reach(settings, seconds=seconds, stop=stop)
     cluster = f"{_CLUSTER}{found.cluster_id}" if found.cluster_id else None
     if found.controller_id not in found.brokers:  # as in an embedded one: nobody answers such questions
         return dict.fromkeys(names, cluster)

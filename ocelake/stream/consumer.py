@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Assigned
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 from tenacity.nap import sleep_using_event
@@ -45,7 +45,7 @@ _LOG: Final = logging.getLogger(__name__)
 _LOOK_MESSAGES: Final = 20_000
 _LOOK_SECONDS: Final = 0.1
 _MOST_BYTES: Final = 128 << 20
-_BROKER_SECONDS: Final = 30.0
+_SHOW_SECONDS: Final = 2.0
 _IDENTIFY_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 5.0
 _OTHER_MESSAGES: Final = (
@@ -70,6 +70,8 @@ class Committed:
         From the batch's first message to its publication.
     lag : int
         Messages of the consumer's partitions that the brokers have beyond it.
+    lag_seconds : float
+        Age of the newest message that was read, where there are some beyond it: the greatest of the partitions'.
     """
 
     publication: PublicationRecord
@@ -78,6 +80,7 @@ class Committed:
     unusable: int
     seconds: float
     lag: int
+    lag_seconds: float
 
 
 class TopicConsumer:
@@ -129,7 +132,7 @@ class TopicConsumer:
         self._shared_out = False
         self._topic_ids: dict[str, str | None] = {}
         self._since: float | None = None
-        self._unusable = 0
+        self._unusable, self._shown = 0, time.monotonic()
         self._times: dict[TopicPartition, float] = {}
 
     # --- which partitions
@@ -173,7 +176,9 @@ class TopicConsumer:
 
     def _identify(self) -> None:
         """Find out which topics they are whose partitions were given; refuse one that took another's name."""
-        self._topic_ids |= topic_ids(self._kafka, {topic for topic, _ in self._given}, seconds=_IDENTIFY_SECONDS)
+        self._topic_ids |= topic_ids(
+            self._kafka, {topic for topic, _ in self._given}, seconds=_IDENTIFY_SECONDS, stop=self._stop
+        )
         for (topic, partition), read in self._committed.topic_ids(self._given).items():
             if not same_topic(read, self._topic_ids[topic]):
                 raise MessagesLost(
@@ -222,6 +227,8 @@ class TopicConsumer:
             self._poll()
             if self._is_due():
                 self._commit_and_tell(told)
+            if time.monotonic() - self._shown >= _SHOW_SECONDS:
+                self._show_lag()
         self._commit_and_tell(told, empty=True)
 
     def close(self) -> None:
@@ -274,7 +281,8 @@ class TopicConsumer:
     def _meet(self, error: KafkaError, held: Range | None, offset: int) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             if held is not None:
-                held.read_to(offset)
+                low = self._patiently(lambda: self._bounds(held)[0]) if held.first is None and offset > 0 else 0
+                held.read_to(offset, low)
                 self._ended.add(held.place)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             if held is not None:
@@ -304,7 +312,8 @@ class TopicConsumer:
         size = sum(held.size for held in self._held.values())
         record = self.commit(empty=empty)
         if record is not None:
-            told(Committed(record, messages, size, self._unusable, time.monotonic() - since, self.lag))
+            seconds, age = time.monotonic() - since, max(map(self._age, self._held.values()), default=0.0)
+            told(Committed(record, messages, size, self._unusable, seconds, self.lag, age))
 
     def _publish(self, empty: bool) -> PublicationRecord | None:
         # Also before a second attempt: an answer that got lost does not mean that nothing was published.
@@ -349,11 +358,16 @@ class TopicConsumer:
 
     def _show_lag(self) -> None:
         """Tell how far publications are behind each partition, whether or not it was read on."""
+        self._shown = time.monotonic()
         for place, held in self._held.items():
-            behind = len(held.values) + self._behind(held)
-            metrics.LAG_MESSAGES.labels(*self._labels(place)).set(behind)
-            age = time.time() - self._times.get(place, time.time()) if behind else 0.0
-            metrics.LAG_SECONDS.labels(*self._labels(place)).set(max(0.0, age))
+            metrics.LAG_MESSAGES.labels(*self._labels(place)).set(len(held.values) + self._behind(held))
+            metrics.LAG_SECONDS.labels(*self._labels(place)).set(self._age(held))
+
+    def _age(self, held: Range) -> float:
+        """Give the age of the newest message that was read of a partition; 0 where all of it is published."""
+        if not held.values and not self._behind(held):
+            return 0.0
+        return max(0.0, time.time() - self._times.get(held.place, time.time()))
 
     def _catch_up(self) -> None:
         """Begin those partitions again in which another writer has read on."""
@@ -383,9 +397,19 @@ class TopicConsumer:
 
     # --- offsets that the brokers do not have
 
+    def _bounds(self, held: Range) -> tuple[int, int]:
+        """Ask for the first offset that a partition has, and the one after its last."""
+        try:
+            low, high = self._client.get_watermark_offsets(
+                Assigned(*held.place), timeout=self._kafka.resilience.call_seconds
+            )
+        except KafkaException as error:
+            raise failure(error.args[0], self._kafka, doing="The brokers do not tell their offsets") from error
+        return low, high
+
     def _find_out_of_range(self, held: Range) -> None:
         topic, partition = held.place
-        low, high = self._client.get_watermark_offsets(Assigned(topic, partition), timeout=_BROKER_SECONDS)
+        low, high = self._patiently(lambda: self._bounds(held))
         if held.end is not None and held.end > high:
             raise MessagesLost(
                 f"The topic ends at offset {high - 1}, but was read up to {held.end - 1}: it was made anew or cut.",

@@ -13,7 +13,7 @@ from ocelake.errors import SettingError, Unreachable
 from ocelake.lake.batches import BATCHES
 from ocelake.lake.maintenance import Upkeep
 from ocelake.stream.advancer import Advanced, Advancer
-from ocelake.stream.client import consumer, partitions
+from ocelake.stream.client import consumer, partitions, reach
 from ocelake.stream.consumer import Committed, TopicConsumer
 from ocelake.stream.decode import decoder
 
@@ -186,6 +186,7 @@ def await_topics(settings: StreamSettings, kafka: KafkaSettings, stop: Event) ->
     """
     while not stop.is_set():
         try:
+            reach(kafka, stop=stop)
             topic_partitions(settings, kafka)
         except Unreachable as error:
             _LOG.warning("%s", error)

@@ -35,8 +35,8 @@ class Range:
     place : (str, int)
         Topic and partition.
     first : int or None
-        Where it begins: right after the range before; None until the first message is seen of a partition that was
-        never read.
+        Where it begins: right after the range before; None until the first message, or the end, is seen of a partition
+        that was never read.
     end : int or None
         The offset after the last that was read. Offsets without a message (compacted away, or marks of transactions)
         are read as well.
@@ -86,8 +86,10 @@ class Range:
         self.end = offsets[-1] + 1
         self.size += sum(map(len, filter(None, values)))
 
-    def read_to(self, end: int) -> None:
-        """Take note that there are no further messages before an offset."""
+    def read_to(self, end: int, low: int) -> None:
+        """Take note that there are no further messages before an offset; a partition never read begins at ``low``."""
+        if self.first is None:
+            self.first = self.end = low
         if self.end is not None and end > self.end:
             self.end = end
 

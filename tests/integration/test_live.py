@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 from dagster import DagsterInstance
 
+from ocelake import metrics
 from ocelake.errors import NotFound, OcelakeError, SettingError
 from ocelake.lake import Lake, open_lake
 from ocelake.live import stream_log
-from ocelake.settings import LakeSettings
+from ocelake.settings import LakeSettings, StreamSettings
 from ocelake.stream.client import producer
+from ocelake.stream.follow import follow_topics
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.kafka_fixtures import mock_kafka, topic  # noqa: F401  # fixtures
+from tests.integration.stream_processes import wait
 
 EVENT = b'{"id":"e1","type":"pay","time":"2024-01-01T00:00:00Z"}'
 OBJECT = b'{"id":"o1","type":"order"}'
@@ -100,3 +106,28 @@ def test_a_log_is_not_registered_for_a_topic_that_is_not_there(
     with pytest.raises(NotFound, match=topic):
         read(lake, topic)
     assert DagsterInstance.get().get_dynamic_partitions("log") == []
+
+
+def told(name: str) -> float | None:
+    return metrics.REGISTRY.get_sample_value(f"ocelake_{name}", {"log": LOG})
+
+
+def test_a_feed_tells_how_far_its_time_has_got_and_what_came_late(
+    lake: Lake,
+    mock_kafka: KafkaSettings,  # noqa: F811
+    topic: str,  # noqa: F811
+) -> None:
+    stop, settings = Event(), StreamSettings(topics=(topic,), format="prices", max_seconds=0.2)
+    before = told("new_events_total") or 0
+    send(mock_kafka, topic, TICK)
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(follow_topics, lake, LOG, settings, mock_kafka, stop=stop)
+        try:
+            wait(lambda: told("watermark_timestamp_seconds") == datetime(2024, 1, 1, tzinfo=UTC).timestamp(), 30)
+            send(mock_kafka, topic, TICK.replace(b"2024", b"2025"), TICK.replace(b"2024", b"2023"))
+            wait(lambda: (told("new_events_total") or 0) == before + 2, 30)
+        finally:
+            stop.set()
+        following.result()
+    assert told("late_events_total") == 1
+    assert told("watermark_timestamp_seconds") == datetime(2025, 1, 1, tzinfo=UTC).timestamp()

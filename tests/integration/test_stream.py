@@ -11,20 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 
 import polars as pl
 import pytest
+from confluent_kafka import Producer
 from pydantic import SecretStr
 
+from ocelake import metrics
 from ocelake.errors import MessagesLost, Unreachable
 from ocelake.lake import Lake, open_lake
 from ocelake.settings import LakeSettings, StreamSettings
 from ocelake.stream import follow
-from ocelake.stream.client import admin, create_topic, reach
+from ocelake.stream.client import admin, create_topic, producer, reach
 from ocelake.stream.consumer import TopicConsumer
 from ocelake.stream.embedded import embedded_broker
+from ocelake.stream.lag import lag_of
 from ocelake.stream.settings import KafkaSettings
+from tests.integration.conftest import free_port
 from tests.integration.kafka_fixtures import *  # noqa: F403  # fixtures
 from tests.integration.lake_processes import COMPLETED, start
 from tests.integration.stream_processes import (
@@ -220,6 +224,69 @@ def test_reading_in_one_go_ends_where_the_brokers_go_away(
         with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
             follow.read_topics(lake, LOG, StreamSettings(topics=(topic,)), kafka, seconds=2)
         assert time.monotonic() - began < 15
+
+
+def test_waiting_for_a_broker_ends_soon_after_it_is_stopped() -> None:
+    stop, nobody = Event(), KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    stopping = Timer(0.5, stop.set)
+    stopping.start()
+    began = time.monotonic()
+    assert not follow.await_topics(StreamSettings(topics=("t",)), nobody, stop)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.kafka
+def test_a_partition_that_has_nothing_but_marks_of_transactions_is_read_to_its_end(
+    lake: Lake, kafka: KafkaSettings, topic: str
+) -> None:
+    create_topic(kafka, topic, 1)
+    client = Producer({**kafka.client_properties(), "transactional.id": topic})
+    client.init_transactions(30)
+    client.begin_transaction()
+    client.produce(topic, b"never")
+    client.flush(30)
+    client.abort_transaction(30)
+    settings = StreamSettings(topics=(topic,))
+    assert [item.messages for item in lag_of(lake, LOG, settings, kafka)] == [2], "a message, and a mark"
+    (made,) = follow.read_topics(lake, LOG, settings, kafka)
+    assert made.messages == 0
+    assert [item.messages for item in lag_of(lake, LOG, settings, kafka)] == [0]
+    assert follow.read_topics(lake, LOG, settings, kafka) == []
+    produce_one(kafka, topic, b'{"id":"o1","type":"order"}')
+    (made,) = follow.read_topics(lake, LOG, settings, kafka)
+    assert made.messages == 1
+    assert lake.read("bronze.batches", LOG).sort("first_offset").select("first_offset", "last_offset").rows() == [
+        (0, 1),
+        (2, 2),
+    ]
+
+
+def test_what_waits_is_shown_before_anything_is_published(lake: Lake, mock_kafka: KafkaSettings, topic: str) -> None:
+    def lag() -> float:
+        places = ({"log": LOG, "topic": topic, "partition": str(number)} for number in range(PARTITIONS))
+        return sum(metrics.REGISTRY.get_sample_value("ocelake_lag_messages", place) or 0 for place in places)
+
+    stop = Event()
+    slow = reader(lake, mock_kafka, topic, stop=stop, max_seconds=3600)
+    sent = produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
+    slow.take(places(topic))
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(slow.run, lambda _: None)
+        try:
+            wait(lambda: lag() == 8, 20)
+            assert lake.latest(LOG, "bronze") is None
+        finally:
+            stop.set()
+        reading.result()
+    slow.close()
+    assert lag() == 0
+    assert difference(lake, sent) == ({}, {})
+
+
+def produce_one(kafka: KafkaSettings, topic: str, value: bytes) -> None:
+    client = producer(kafka)
+    client.produce(topic, value)
+    assert client.flush(30) == 0
 
 
 def test_a_consumer_that_was_overtaken_drops_what_it_has_and_goes_on_behind(
