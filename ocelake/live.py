@@ -129,7 +129,11 @@ def _settings(lake: Lake, log_id: str | None, given: Mapping[str, Any]) -> tuple
     try:
         return log_id, StreamSettings.model_validate({**own.model_dump(), **given})
     except ValidationError as error:
-        raise SettingError(f"The stream cannot be read like this: {complaints(error, StreamSettings)}.") from error
+        raise SettingError(
+            f"The stream cannot be read like this: {complaints(error, StreamSettings)}.",
+            where=f"the log {log_id}",
+            fix="Correct the option; ocelake stream --help tells what it may be.",
+        ) from error
 
 
 @contextmanager

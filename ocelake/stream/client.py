@@ -153,6 +153,9 @@ the client cannot read, which it would pass over in silence. (`KafkaError.retria
 _CLUSTER: Final = "cluster "
 """How an id begins that is not the topic's own."""
 
+_CONTROLLER_SECONDS: Final = 3.0
+"""So long brokers are given to choose a controller."""
+
 _PARTITIONS: Final = 3
 """So many a topic has where nothing else is told: as many consumers can share it."""
 
@@ -296,7 +299,7 @@ def topic_ids(
     names = list(topics)
     found = reach(settings, seconds=seconds, stop=stop)
     cluster = f"{_CLUSTER}{found.cluster_id}" if found.cluster_id else None
-    if found.controller_id not in found.brokers:  # as in an embedded one: nobody answers such questions
+    if not _has_controller(found):
         return dict.fromkeys(names, cluster)
     client = admin(settings)  # its answers come only as long as it is there
     told: dict[str, str | None] = {}
@@ -309,6 +312,11 @@ def topic_ids(
             raise failure(error.args[0], settings, doing=f"The topic {name!r} is not told") from error
         told[name] = str(own) if own is not None and own.get_most_significant_bits() else cluster
     return told
+
+
+def _has_controller(found: ClusterMetadata) -> bool:
+    """Whether there is somebody to ask about topics: an embedded broker names one that is not there."""
+    return found.controller_id in found.brokers
 
 
 def same_topic(one: str | None, other: str | None) -> bool:
@@ -328,6 +336,15 @@ def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: fl
     StreamError
         Where the brokers refuse.
     """
+    until = time.monotonic() + min(seconds, _CONTROLLER_SECONDS)
+    while not _has_controller(reach(settings, seconds=seconds)):
+        if time.monotonic() >= until:
+            raise StreamError(
+                f"The topic {topic!r} cannot be created: none of the brokers is the controller, which creates topics.",
+                where=settings.bootstrap_servers,
+                fix="An embedded broker never is: name the topic where it is started, as in ocelake broker TOPIC.",
+            )
+        time.sleep(0.2)
     client = admin(settings)
     wanted = NewTopic(topic, num_partitions=count)
     try:

@@ -99,6 +99,26 @@ def test_a_topic_is_read_on_in_the_format_that_it_was_read_in(
     assert lake.read("bronze.price_ticks", LOG).height == 2
 
 
+@pytest.mark.parametrize("given", [{"format": "xml"}, {"max_seconds": -1.0}])
+def test_a_wrong_option_says_where_and_what_to_do(
+    given: dict[str, object],
+    lake: Lake,
+    topic: str,  # noqa: F811
+) -> None:
+    with pytest.raises(SettingError, match=rf"{next(iter(given))}.* \[the log {LOG}\] .*--help"):
+        read(lake, topic, **given)
+
+
+def test_a_topic_that_is_named_twice_is_read_once(
+    lake: Lake,
+    mock_kafka: KafkaSettings,  # noqa: F811
+    topic: str,  # noqa: F811
+) -> None:
+    send(mock_kafka, topic, OBJECT, EVENT)
+    read(lake, topic, topics=(topic, topic))
+    assert lake.read("bronze.event_records", LOG).height == 1
+
+
 def test_a_log_is_not_registered_for_a_topic_that_is_not_there(
     lake: Lake,
     topic: str,  # noqa: F811
