@@ -336,7 +336,13 @@ def generate(
 @app.command()
 def produce(
     log: Annotated[str, typer.Argument(help="A log of the lake, or a log file.", show_default=False)],
-    topic: Annotated[str, typer.Argument(help="The topic; it is created where it is not there.", show_default=False)],
+    topic: Annotated[
+        str,
+        typer.Argument(
+            help="The topic; created where it is not there, but by an embedded broker, which is given its topics.",
+            show_default=False,
+        ),
+    ],
     rate: Annotated[float | None, typer.Option(min=0.001, help="Messages a second (else as fast as can be).")] = None,
     speed: Annotated[float | None, typer.Option(min=0.001, help="Seconds of the log in one second.")] = None,
     output: Annotated[MessageFormat, typer.Option("--format", help="How a message is written.")] = MessageFormat.json,
@@ -352,9 +358,9 @@ def produce(
     if rate is not None and speed is not None:
         raise errors.SettingError("--rate and --speed exclude each other.", fix="Give one of them.")
     pace = at_rate(rate) if rate is not None else at_speed(speed) if speed is not None else at_once
-    settings = KafkaSettings.load()
+    settings, ocel = KafkaSettings.load(), _ocel(log)
     broker_guard(settings).call(ensure_topic, settings, topic, partitions)
-    sent = send(settings, topic, messages(_ocel(log), encoder(output, topic, settings)), pace=pace)
+    sent = send(settings, topic, messages(ocel, encoder(output, topic, settings)), pace=pace)
     typer.echo(
         f"Sent {sent.messages:,} messages ({sent.size:,} bytes) to {topic!r} in {sent.seconds:.1f} s,"
         f" {sent.messages / sent.seconds:,.0f} a second"

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from pydantic import ValidationError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ocelake.tables import Layer
 
 __all__ = ["serve_broker", "stream_log"]
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def serve_broker(topics: Sequence[str]) -> None:
@@ -57,24 +59,38 @@ def stream_log(
     """
     from ocelake.pictures import live_pictures
     from ocelake.run import LiveReport
-    from ocelake.stream.follow import follow_topics
+    from ocelake.stream.follow import await_topics, follow_topics
     from ocelake.stream.settings import KafkaSettings
 
     log_id, settings = _settings(lake, log_id, given)
+    kafka = KafkaSettings.load()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     # Kafka's client has a line for each of its many attempts to connect; what matters of them is told in our words.
     logging.getLogger("ocelake.kafka").setLevel(logging.CRITICAL)
 
-    with _stopped_by_signals() as stop, LiveReport(log_id, partial(live_pictures, lake)) as report:
+    with _stopped_by_signals() as stop, ExitStack() as ends:
+        typer.echo(f"Reading {', '.join(settings.topics)} into the log {log_id}")
+        if not await_topics(settings, kafka, stop):
+            return
+        report = ends.enter_context(LiveReport(log_id, partial(live_pictures, lake)))  # it registers the log
 
         def committed(done: Committed) -> None:
             rate = done.messages / max(done.seconds, 1e-3)
-            told = {"messages": done.messages, "messages_per_second": round(rate), "lag_messages": done.lag}
+            told = {
+                "messages": done.messages,
+                "messages_per_second": round(rate),
+                "quarantined": done.unusable,
+                "lag_messages": done.lag,
+                "lag_seconds": round(done.lag_seconds, 3),
+            }
             report.published(done.publication, told)
+            bad = f", {done.unusable:,} for the quarantine" if done.unusable else ""
             typer.echo(
-                f"{done.publication.publication_id}: {done.messages:,} messages in {done.seconds:.1f} s, "
+                f"{done.publication.publication_id}: {done.messages:,} messages in {done.seconds:.1f} s{bad}, "
                 f"{done.lag:,} behind"
             )
+            if done.unusable and done.unusable == done.messages:
+                _LOG.warning("Not one message of this batch can be used as %s: check --format.", settings.format)
 
         def advanced(found: Mapping[Layer, PublicationRecord], seconds: float, came: Arrivals | None) -> None:
             told: dict[str, object] = {"seconds": round(seconds, 3)}
@@ -85,12 +101,11 @@ def stream_log(
             newest = ", ".join(record.publication_id for record in found.values())
             typer.echo(f"{newest}: {seconds:.1f} s")
 
-        typer.echo(f"Reading {', '.join(settings.topics)} into the log {log_id}")
         follow_topics(
             lake,
             log_id,
             settings,
-            KafkaSettings.load(),
+            kafka,
             stop=stop,
             group=group,
             until_caught_up=until_caught_up,
@@ -114,7 +129,11 @@ def _settings(lake: Lake, log_id: str | None, given: Mapping[str, Any]) -> tuple
     try:
         return log_id, StreamSettings.model_validate({**own.model_dump(), **given})
     except ValidationError as error:
-        raise SettingError(f"The stream cannot be read like this: {complaints(error, StreamSettings)}.") from error
+        raise SettingError(
+            f"The stream cannot be read like this: {complaints(error, StreamSettings)}.",
+            where=f"the log {log_id}",
+            fix="Correct the option; ocelake stream --help tells what it may be.",
+        ) from error
 
 
 @contextmanager

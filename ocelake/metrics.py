@@ -61,7 +61,9 @@ LAG_SECONDS: Final = Gauge(
 REBALANCES: Final = Counter(
     "ocelake_rebalances", "How often this consumer was given or lost partitions.", ("log",), registry=REGISTRY
 )
-NEW_EVENTS: Final = Counter("ocelake_new_events", "Events that came to the log.", ("log",), registry=REGISTRY)
+NEW_EVENTS: Final = Counter(
+    "ocelake_new_events", "Events, or prices, that came to the log.", ("log",), registry=REGISTRY
+)
 LATE_EVENTS: Final = Counter(
     "ocelake_late_events",
     "Events that came with a time before the watermark: another event had a greater one.",
@@ -69,10 +71,16 @@ LATE_EVENTS: Final = Counter(
     registry=REGISTRY,
 )
 WATERMARK_TIME: Final = Gauge(
-    "ocelake_watermark_timestamp_seconds", "The greatest event time of the log so far.", ("log",), registry=REGISTRY
+    "ocelake_watermark_timestamp_seconds",
+    "The greatest time of an event, or a price, of the log so far.",
+    ("log",),
+    registry=REGISTRY,
 )
 QUARANTINED_RECORDS: Final = Counter(
-    "ocelake_quarantined_records", "Messages that could not be decoded.", _PARTITION, registry=REGISTRY
+    "ocelake_quarantined_records",
+    "Messages that could not be decoded, or lack what each has to tell.",
+    _PARTITION,
+    registry=REGISTRY,
 )
 ROWS_COMMITTED: Final = Counter("ocelake_committed_rows", "Rows of publications.", _LAYER, registry=REGISTRY)
 COMMIT_SECONDS: Final = Histogram(

@@ -493,6 +493,11 @@ class StreamSettings(FileSettings):
     max_rows: Annotated[int, Field(ge=1)] = 200_000
     max_seconds: Annotated[float, Field(gt=0)] = 2.0
 
+    @field_validator("topics")
+    @classmethod
+    def _each_once(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(topics))
+
 
 class PriceSettings(FileSettings):
     """How bars are made of a log's prices (``logs/<log_id>.prices.yaml``).

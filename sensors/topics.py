@@ -4,10 +4,13 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import takewhile
 
 from dagster import (
     AssetKey,
     AssetSelection,
+    DagsterInstance,
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
@@ -31,7 +34,13 @@ from resources import LakeResource
 __all__ = ["topic_lagging"]
 
 _TAG = "ocelake/stream"
+_NUMBER = "ocelake/stream-from"
+"""Tag of a run: the number of the bronze publication that it goes on from."""
+
 _BROKER_SECONDS = 5.0
+_WAITS = (60.0, 3600.0)
+"""After a run that failed, at first and in the long run: while bronze stays as it is, another will fail as well."""
+_MOST_FAILURES = 8
 _RUNNING = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
 
 
@@ -76,8 +85,10 @@ def topic_lagging(context: SensorEvaluationContext, lake: LakeResource) -> Senso
             reasons.append(f"{log_id}: {waiting} messages for {seconds:.0f} s")
         elif context.instance.get_runs_count(RunsFilter(statuses=_RUNNING, tags={_TAG: log_id})):
             reasons.append(f"{log_id}: is being read")
+        elif pause := _pause(context.instance, log_id, since.number):
+            reasons.append(f"{log_id}: {pause}")
         else:
-            requests.append(_request(log_id, stream))
+            requests.append(_request(log_id, stream, since.number))
     cursor = json.dumps({log_id: [item.number, item.since] for log_id, item in seen.items()})
     if not requests:
         context.update_cursor(cursor)
@@ -102,13 +113,31 @@ def _waiting(lake: Lake, log_id: str, stream: StreamSettings, before: _Seen | No
     return messages, before if before and before.number == number else _Seen(number, time.time())
 
 
-def _request(log_id: str, stream: StreamSettings) -> RunRequest:
+def _pause(instance: DagsterInstance, log_id: str, number: int) -> str | None:
+    """Say why not to ask for a run yet: the last ones from this number failed, which takes twice as long each time."""
+    tags = {_TAG: log_id, _NUMBER: str(number)}
+    records = instance.get_run_records(RunsFilter(tags=tags), limit=_MOST_FAILURES)
+    failed = list(takewhile(lambda record: record.dagster_run.status is DagsterRunStatus.FAILURE, records))
+    if not failed:
+        return None
+    ended = failed[0].end_time or failed[0].update_timestamp.timestamp()
+    again = ended + min(_WAITS[0] * 2 ** (len(failed) - 1), _WAITS[1])
+    if time.time() >= again:
+        return None
+    at = datetime.fromtimestamp(again, UTC)
+    return (
+        f"the run {failed[0].dagster_run.run_id} failed, and bronze is as it was; "
+        f"the next one is requested at {at:%H:%M:%S} UTC"
+    )
+
+
+def _request(log_id: str, stream: StreamSettings, number: int) -> RunRequest:
     step, tables = ("price_ticks", (PRICE_TICKS,)) if stream.format == "prices" else ("bronze", EVENT_TABLES)
     return RunRequest(
         partition_key=log_id,
         asset_selection=[AssetKey([spec.namespace, spec.name]) for spec in tables],
         run_config={"ops": {step: {"config": {"topics": list(stream.topics)}}}},
-        tags={_TAG: log_id},
+        tags={_TAG: log_id, _NUMBER: str(number)},
     )
 
 

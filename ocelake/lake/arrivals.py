@@ -1,23 +1,30 @@
-"""What came with a publication: how far a log's time has got, and how much of it came late."""
+"""What came with a publication: how far the time of a log, or of a feed, has got, and how much of it came late."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 if TYPE_CHECKING:
     from ocelake.lake.lake import Lake
-    from ocelake.lake.records import Moment, PublicationRecord
+    from ocelake.lake.records import PublicationRecord
 
-__all__ = ["Arrivals", "arrivals"]
+__all__ = ["Arrivals", "arrivals", "watermark"]
+
+_TIMED: Final[Mapping[str, tuple[str, list[str]]]] = {
+    "silver": ("ocel.events", ["event_id"]),
+    "prices": ("silver.prices", ["commodity", "time"]),
+}
+"""By layer the table of what has a time, and its key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The events that a silver publication has and the one before it had not.
+    """The events, or prices, that a publication has and the one before it had not.
 
     Lateness depends on when events arrived, which the log itself does not tell: so it is told when they arrive, and is
     in no table.
@@ -25,7 +32,7 @@ class Arrivals:
     Attributes
     ----------
     watermark : datetime or None
-        The greatest event time so far; None without events.
+        The greatest time so far; None without events.
     events : int
         How many came.
     late : int
@@ -43,7 +50,7 @@ class Arrivals:
 
 
 def arrivals(lake: Lake, *, since: PublicationRecord, until: PublicationRecord) -> Arrivals:
-    """Compare two silver publications of a log.
+    """Compare two publications of a log's silver, or of a feed's prices.
 
     Parameters
     ----------
@@ -55,16 +62,24 @@ def arrivals(lake: Lake, *, since: PublicationRecord, until: PublicationRecord) 
     NotFound
         Where the state of one of them has expired.
     """
-    log_id = until.log_id
+    table, key = _TIMED[until.layer]
     moments = [lake.moment(record.publication_id) for record in (since, until)]
-    before, now = (_watermark(lake, log_id, moment) for moment in moments)
-    went, came = lake.changes("ocel.events", log_id, since=moments[0], until=moments[1])
-    new = came.join(went, on="event_id", how="anti")
+    before, now = watermark(lake, since), watermark(lake, until)
+    went, came = lake.changes(table, until.log_id, since=moments[0], until=moments[1])
+    new = came.join(went, on=key, how="anti")
     late = 0 if before is None else new.filter(pl.col("time") < before).height
     return Arrivals(now, new.height, late)
 
 
-def _watermark(lake: Lake, log_id: str, moment: Moment) -> datetime | None:
-    rows = lake.scan("ocel.events", log_id, as_of=moment, columns=["time"])
+def watermark(lake: Lake, record: PublicationRecord) -> datetime | None:
+    """Give the greatest time that a publication of silver, or of prices, has.
+
+    Raises
+    ------
+    NotFound
+        Where its state has expired.
+    """
+    table, _ = _TIMED[record.layer]
+    rows = lake.scan(table, record.log_id, as_of=record.publication_id, columns=["time"])
     found: datetime | None = rows.select(pl.col("time").max()).collect().item()
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocelake import metrics
 from ocelake.errors import NotFound, OcelakeError, StalePublication
-from ocelake.lake.arrivals import Arrivals, arrivals
+from ocelake.lake.arrivals import Arrivals, arrivals, watermark
 from ocelake.lake.increment import advance
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 Advanced: TypeAlias = "Callable[[Mapping[Layer, PublicationRecord], float, Arrivals | None], object]"
 """Told of the newest publication of each layer, how many seconds it took to get there, and of the events that came with
-silver where this process knows what was there before."""
+silver, or the prices, where this process knows what was there before."""
 
 
 class Advancer:
@@ -31,6 +31,7 @@ class Advancer:
 
     What is published in bronze while it is at work it takes up together the next time, so it cannot fall behind by more
     than the time that two rounds take. A round that fails is told and ends nothing: the next one does its work as well.
+    After the last one, that `finish` makes, there is none, so it fails.
 
     Parameters
     ----------
@@ -57,13 +58,21 @@ class Advancer:
         """Ask for a round now, or as soon as the one that is being made is over."""
         self._wanted.set()
 
-    def close(self, *, last_round: bool) -> None:
-        """Wait for the round that is being made; make a last one where that is wanted, whoever leads."""
+    def close(self) -> None:
+        """Wait for the round that is being made; there is no further one in the thread."""
         self._over = True
         self._wanted.set()
         self._thread.join()
-        if last_round:
-            self._round()
+
+    def finish(self) -> None:
+        """Make a last round after `close`, whoever leads.
+
+        Raises
+        ------
+        OcelakeError
+            Where silver or gold cannot be brought up to bronze, such as for a check that failed.
+        """
+        self._round()
 
     def _follow(self) -> None:
         while True:
@@ -72,34 +81,47 @@ class Advancer:
                 return
             self._wanted.clear()
             if self._leads():
-                self._round()
+                self._try_round()
 
-    def _round(self) -> None:
-        began = perf_counter()
+    def _try_round(self) -> None:
         try:
-            found = advance(self._lake, self._log_id)
-            if found != self._known:
-                before, self._known = self._known.get("silver"), found
-                self._told(found, perf_counter() - began, self._arrived(before, found.get("silver")))
-        except StalePublication:
-            _LOG.info("Another process brings %s up to date.", self._log_id)
-        except NotFound:
-            _LOG.debug("Nothing of %s is in bronze yet.", self._log_id)
+            self._round()
         except OcelakeError as error:
             _LOG.error("%s", error)
         except Exception:  # noqa: BLE001  # whatever is wrong with gold, bronze goes on
             _LOG.exception("Silver and gold of %s stay as they are for now.", self._log_id)
 
-    def _arrived(self, since: PublicationRecord | None, until: PublicationRecord | None) -> Arrivals | None:
+    def _round(self) -> None:
+        began = perf_counter()
         try:
-            found = arrivals(self._lake, since=since, until=until) if since and until else None
+            found = advance(self._lake, self._log_id)
+        except StalePublication:
+            _LOG.info("Another process brings %s up to date.", self._log_id)
+            return
+        except NotFound:
+            _LOG.debug("Nothing of %s is in bronze yet.", self._log_id)
+            return
+        if found != self._known:
+            before, self._known = _timed(self._known), found
+            self._told(found, perf_counter() - began, self._arrived(before, _timed(found)))
+
+    def _arrived(self, since: PublicationRecord | None, until: PublicationRecord | None) -> Arrivals | None:
+        if until is None:
+            return None
+        try:
+            found = arrivals(self._lake, since=since, until=until) if since else None
+            reached = found.watermark if found else watermark(self._lake, until)
         except OcelakeError as error:  # what is known of the log stays right without it
             _LOG.warning("%s", error)
-            found = None
-        if found is None:
             return None
-        metrics.NEW_EVENTS.labels(self._log_id).inc(found.events)
-        metrics.LATE_EVENTS.labels(self._log_id).inc(found.late)
-        if found.watermark is not None:
-            metrics.WATERMARK_TIME.labels(self._log_id).set(found.watermark.timestamp())
+        if reached is not None:
+            metrics.WATERMARK_TIME.labels(self._log_id).set(reached.timestamp())
+        if found is not None:
+            metrics.NEW_EVENTS.labels(self._log_id).inc(found.events)
+            metrics.LATE_EVENTS.labels(self._log_id).inc(found.late)
         return found
+
+
+def _timed(found: Mapping[Layer, PublicationRecord]) -> PublicationRecord | None:
+    """Give the publication of what has times: events, or prices."""
+    return found.get("silver") or found.get("prices")

@@ -25,7 +25,7 @@ def schema_text() -> str:
 
 
 def reader(schema: Schema) -> Callable[[bytes], Row] | None:
-    """Give the function that reads what was written by a schema; None where that is another record's.
+    """Give the function that reads what was written by a schema; None where that is another record's, or recursive.
 
     The function raises whatever Avro raises where the content is not of that schema.
     """
@@ -35,7 +35,7 @@ def reader(schema: Schema) -> Callable[[bytes], Row] | None:
         written = fastavro.parse_schema(json.loads(schema.schema_str or ""))
     except (ValueError, TypeError, KeyError, AttributeError, fastavro.schema.SchemaParseException):
         return None
-    if not isinstance(written, dict) or written.get("name") != _schema()["name"]:
+    if not isinstance(written, dict) or written.get("name") != _schema()["name"] or _is_recursive(written):
         return None
 
     def read(content: bytes) -> Row:
@@ -61,6 +61,19 @@ def writer() -> Callable[[Row], bytes]:
         return stream.getvalue()
 
     return write
+
+
+def _is_recursive(schema: Any, within: frozenset[str] = frozenset()) -> bool:
+    """Whether a type refers to one that it is a part of: nothing bounds how deep its content nests, nor the stack."""
+    if isinstance(schema, str):
+        return schema in within
+    if isinstance(schema, list):
+        return any(_is_recursive(part, within) for part in schema)
+    if not isinstance(schema, dict):
+        return False
+    inside = within | {schema["name"]} if "fields" in schema else within
+    parts = [schema.get(name) for name in ("type", "items", "values")]
+    return _is_recursive([*parts, *(field["type"] for field in schema.get("fields", ()))], inside)
 
 
 @cache

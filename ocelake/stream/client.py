@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from threading import Event
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
@@ -29,8 +30,11 @@ __all__ = [
     "ensure_topic",
     "failure",
     "partitions",
+    "passes",
     "producer",
     "reach",
+    "same_topic",
+    "topic_ids",
 ]
 
 _LOG: Final = logging.getLogger("ocelake.kafka")
@@ -65,6 +69,17 @@ _CONSUMER: Final[Mapping[str, object]] = {
     "partition.assignment.strategy": "cooperative-sticky",  # who comes or goes does not stop the others
 }
 
+_NOT_GIVEN: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "isolation.level"),
+        "that each message is read exactly once rests on it",
+    ),
+    "enable.partition.eof": "without it nobody knows when all is read",
+    "group.id": "a log's group is named with --group",
+    **dict.fromkeys(("enable.idempotence", "acks", "request.required.acks"), "that no message is lost rests on it"),
+}
+"""Properties that nobody may set, and why."""
+
 _REFUSED: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -88,8 +103,58 @@ _ABSENT: Final = frozenset(
     }
 )
 _UNKNOWN: Final = frozenset(
-    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNKNOWN_TOPIC_ID,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
 )
+
+_PASSING: Final = _ABSENT | frozenset(
+    {
+        # the group did without this member, or is being shared out anew: it joins again
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.STALE_MEMBER_EPOCH,
+        # another broker coordinates the group, or leads the partition: it is looked up
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError._NODE_UPDATE,
+        # a broker is not ready, or a connection broke
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+        KafkaError.FETCH_SESSION_ID_NOT_FOUND,
+        KafkaError.INVALID_FETCH_SESSION_EPOCH,
+        KafkaError.REBOOTSTRAP_REQUIRED,
+        KafkaError.UNKNOWN,
+        KafkaError._RETRY,
+        KafkaError._FAIL,
+        KafkaError._INTR,
+    }
+)
+"""After these a consumer goes on by itself. Any other ends what reads: refusals, topics that are gone, and content that
+the client cannot read, which it would pass over in silence. (`KafkaError.retriable` is False for nearly all.)"""
+
+_CLUSTER: Final = "cluster "
+"""How an id begins that is not the topic's own."""
+
+_CONTROLLER_SECONDS: Final = 3.0
+"""So long brokers are given to choose a controller."""
 
 _PARTITIONS: Final = 3
 """So many a topic has where nothing else is told: as many consumers can share it."""
@@ -107,7 +172,7 @@ def producer(
     Parameters
     ----------
     settings : KafkaSettings
-        Their properties win over the defaults.
+        Their properties win over the defaults, but for those that correctness rests on, which are refused.
     report : {"all", "failures"}
         Of which messages ``on_delivery`` is told; all of them take as much time again as the sending.
     on_error : function of KafkaError, optional
@@ -127,7 +192,7 @@ def consumer(settings: KafkaSettings, group: str, *, on_error: OnError | None = 
     Parameters
     ----------
     settings : KafkaSettings
-        Their properties win over the defaults.
+        Their properties win over the defaults, but for those that correctness rests on, which are refused.
     group : str
         Members of one group share a topic's partitions.
     on_error : function of KafkaError, optional
@@ -164,13 +229,20 @@ def broker_guard(settings: KafkaSettings) -> Guard:
     return Guard(_SYSTEM, place, lambda error: isinstance(error, Unreachable), _CHECK, settings.resilience)
 
 
-def reach(settings: KafkaSettings, *, seconds: float = 10) -> ClusterMetadata:
+def reach(settings: KafkaSettings, *, seconds: float = 10, stop: Event | None = None) -> ClusterMetadata:
     """Ask the brokers for what they hold: whether they can be reached, and may be.
+
+    Parameters
+    ----------
+    seconds : float
+        How long to try.
+    stop : threading.Event, optional
+        Ends that as well.
 
     Raises
     ------
     Unreachable
-        Where none answers in that time.
+        Where none answers in that time, or before it was stopped.
     StreamError
         Where a broker refuses.
     SettingError
@@ -185,7 +257,7 @@ def reach(settings: KafkaSettings, *, seconds: float = 10) -> ClusterMetadata:
         except KafkaException as error:
             client.poll(0)  # where the client tells what it met
             refusals = [item for item in met if item.code() in _REFUSED]
-            if refusals or time.monotonic() >= until:
+            if refusals or time.monotonic() >= until or (stop is not None and stop.is_set()):
                 reasons = [item for item in met if item.code() != KafkaError._ALL_BROKERS_DOWN]
                 raise failure((refusals or reasons or error.args)[-1], settings) from error
 
@@ -204,6 +276,56 @@ def partitions(settings: KafkaSettings, topic: str, *, seconds: float = 10) -> i
     return len(found.partitions)
 
 
+def topic_ids(
+    settings: KafkaSettings, topics: Iterable[str], *, seconds: float = 10, stop: Event | None = None
+) -> dict[str, str | None]:
+    """Tell topics from others that had, or will have, their names.
+
+    Returns
+    -------
+    dict of str to (str or None)
+        The id that the brokers gave a topic when it was made; the one of the cluster where they give topics none, as
+        before Kafka 2.8 and in an embedded one. None where neither is told.
+
+    Raises
+    ------
+    Unreachable
+        Where no broker answers in that time.
+    StreamError
+        Where the brokers refuse.
+    NotFound
+        Where there is no such topic.
+    """
+    names = list(topics)
+    found = reach(settings, seconds=seconds, stop=stop)
+    cluster = f"{_CLUSTER}{found.cluster_id}" if found.cluster_id else None
+    if not _has_controller(found):
+        return dict.fromkeys(names, cluster)
+    client = admin(settings)  # its answers come only as long as it is there
+    told: dict[str, str | None] = {}
+    for name, described in client.describe_topics(TopicCollection(names), request_timeout=seconds).items():
+        try:
+            own = described.result().topic_id
+        except KafkaException as error:
+            if error.args[0].code() in _UNKNOWN:
+                raise _no_topic(name) from error
+            raise failure(error.args[0], settings, doing=f"The topic {name!r} is not told") from error
+        told[name] = str(own) if own is not None and own.get_most_significant_bits() else cluster
+    return told
+
+
+def _has_controller(found: ClusterMetadata) -> bool:
+    """Whether there is somebody to ask about topics: an embedded broker names one that is not there."""
+    return found.controller_id in found.brokers
+
+
+def same_topic(one: str | None, other: str | None) -> bool:
+    """Whether two of `topic_ids` may be of one topic: they are equal, or cannot be compared."""
+    if one is None or other is None or one.startswith(_CLUSTER) != other.startswith(_CLUSTER):
+        return True
+    return one == other
+
+
 def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: float = 30) -> bool:
     """Create a topic with so many partitions, where it is not there; whether it was not.
 
@@ -214,6 +336,15 @@ def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: fl
     StreamError
         Where the brokers refuse.
     """
+    until = time.monotonic() + min(seconds, _CONTROLLER_SECONDS)
+    while not _has_controller(reach(settings, seconds=seconds)):
+        if time.monotonic() >= until:
+            raise StreamError(
+                f"The topic {topic!r} cannot be created: none of the brokers is the controller, which creates topics.",
+                where=settings.bootstrap_servers,
+                fix="An embedded broker never is: name the topic where it is started, as in ocelake broker TOPIC.",
+            )
+        time.sleep(0.2)
     client = admin(settings)
     wanted = NewTopic(topic, num_partitions=count)
     try:
@@ -271,7 +402,16 @@ def failure(error: KafkaError, settings: KafkaSettings, *, doing: str | None = N
             where=where,
             fix=_CHECK,
         )
+    if code in _UNKNOWN:
+        return StreamError(
+            f"{doing or 'A topic is gone'}: {said}.", where=where, fix="Check whether it was deleted, or its name."
+        )
     return StreamError(f"{doing or 'Kafka fails'}: {said}.", where=where)
+
+
+def passes(error: KafkaError) -> bool:
+    """Whether a consumer goes on by itself after an error that it met."""
+    return not error.fatal() and (error.code() in _PASSING or error.retriable())
 
 
 def _no_topic(topic: str) -> NotFound:
@@ -284,7 +424,14 @@ def _make(
     own: Mapping[str, object],
     on_error: OnError | None,
 ) -> _Client:
-    properties: dict[str, Any] = {**_CLIENT, **own, **settings.client_properties()}
+    given = settings.client_properties()
+    for name in sorted(_NOT_GIVEN.keys() & given):
+        raise SettingError(
+            f"Kafka's property {name} cannot be set: {_NOT_GIVEN[name]}.",
+            where=f"OCELAKE_KAFKA__{name.upper().replace('.', '_')}",
+            fix="Leave it out.",
+        )
+    properties: dict[str, Any] = {**_CLIENT, **own, **given}
     retries = metrics.RETRIES.labels(_SYSTEM, properties["bootstrap.servers"])
 
     def broken(error: KafkaError) -> None:

@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Assigned
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 from tenacity.nap import sleep_using_event
@@ -29,10 +29,10 @@ from ocelake import metrics
 from ocelake.errors import MessagesLost, StalePublication, Unreachable
 from ocelake.lake.batches import BATCHES, TopicPartition
 from ocelake.lake.guards import database_may_recover, warehouse_may_recover
-from ocelake.stream.client import failure
+from ocelake.stream.client import failure, passes, same_topic, topic_ids
 from ocelake.stream.decode import Decoded, Decoder
 from ocelake.stream.offsets import CommittedOffsets
-from ocelake.stream.ranges import Range, batch_rows, range_records
+from ocelake.stream.ranges import Range, batch_rows, range_records, unusable
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
@@ -45,8 +45,12 @@ _LOG: Final = logging.getLogger(__name__)
 _LOOK_MESSAGES: Final = 20_000
 _LOOK_SECONDS: Final = 0.1
 _MOST_BYTES: Final = 128 << 20
-_BROKER_SECONDS: Final = 30.0
+_SHOW_SECONDS: Final = 2.0
+_IDENTIFY_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 5.0
+_OTHER_MESSAGES: Final = (
+    "Read it into a new log: these messages are others than those that were read under the offsets."
+)
 _R = TypeVar("_R")
 
 
@@ -60,17 +64,23 @@ class Committed:
         In bronze.
     messages, size : int
         That it read, and bytes of their values.
+    unusable : int
+        Messages among them that are for the quarantine as a whole (`ocelake.stream.ranges.unusable`).
     seconds : float
         From the batch's first message to its publication.
     lag : int
         Messages of the consumer's partitions that the brokers have beyond it.
+    lag_seconds : float
+        Age of the newest message that was read, where there are some beyond it: the greatest of the partitions'.
     """
 
     publication: PublicationRecord
     messages: int
     size: int
+    unusable: int
     seconds: float
     lag: int
+    lag_seconds: float
 
 
 class TopicConsumer:
@@ -89,7 +99,7 @@ class TopicConsumer:
     settings : StreamSettings
         Topics and limits of a batch.
     kafka : KafkaSettings
-        To say where an error happened.
+        Where the brokers are.
     stop : threading.Event
         Ends `run`, and every wait for a system that does not answer.
     skip_lost : bool
@@ -120,7 +130,9 @@ class TopicConsumer:
         self._ended: set[TopicPartition] = set()
         self._given: list[TopicPartition] = []
         self._shared_out = False
+        self._topic_ids: dict[str, str | None] = {}
         self._since: float | None = None
+        self._unusable, self._shown = 0, time.monotonic()
         self._times: dict[TopicPartition, float] = {}
 
     # --- which partitions
@@ -157,9 +169,24 @@ class TopicConsumer:
         """Read the partitions that were given from where bronze ends."""
         if self._given:
             self._patiently(self._committed.refresh)
+            self._patiently(self._identify)
             for place, last in self._committed.of(self._given).items():
                 self._begin_at(place, None if last is None else last + 1)
             self._given.clear()
+
+    def _identify(self) -> None:
+        """Find out which topics they are whose partitions were given; refuse one that took another's name."""
+        self._topic_ids |= topic_ids(
+            self._kafka, {topic for topic, _ in self._given}, seconds=_IDENTIFY_SECONDS, stop=self._stop
+        )
+        for (topic, partition), read in self._committed.topic_ids(self._given).items():
+            if not same_topic(read, self._topic_ids[topic]):
+                raise MessagesLost(
+                    f"It is not the topic that was read under this name: that was {read}, this is "
+                    f"{self._topic_ids[topic]}. It was deleted and made anew, or is on other brokers.",
+                    where=f"{topic}, partition {partition}",
+                    fix=_OTHER_MESSAGES,
+                )
 
     def _begin_at(self, place: TopicPartition, first: int | None) -> None:
         self._held[place] = Range(place, first)
@@ -200,6 +227,8 @@ class TopicConsumer:
             self._poll()
             if self._is_due():
                 self._commit_and_tell(told)
+            if time.monotonic() - self._shown >= _SHOW_SECONDS:
+                self._show_lag()
         self._commit_and_tell(told, empty=True)
 
     def close(self) -> None:
@@ -252,15 +281,16 @@ class TopicConsumer:
     def _meet(self, error: KafkaError, held: Range | None, offset: int) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
             if held is not None:
-                held.read_to(offset)
+                low = self._patiently(lambda: self._bounds(held)[0]) if held.first is None and offset > 0 else 0
+                held.read_to(offset, low)
                 self._ended.add(held.place)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             if held is not None:
                 self._find_out_of_range(held)
-        elif error.fatal() or not error.retriable():
-            raise failure(error, self._kafka)
-        else:
+        elif passes(error):
             _LOG.warning("%s", failure(error, self._kafka))
+        else:
+            raise failure(error, self._kafka)
 
     # --- publishing
 
@@ -282,7 +312,8 @@ class TopicConsumer:
         size = sum(held.size for held in self._held.values())
         record = self.commit(empty=empty)
         if record is not None:
-            told(Committed(record, messages, size, time.monotonic() - since, self.lag))
+            seconds, age = time.monotonic() - since, max(map(self._age, self._held.values()), default=0.0)
+            told(Committed(record, messages, size, self._unusable, seconds, self.lag, age))
 
     def _publish(self, empty: bool) -> PublicationRecord | None:
         # Also before a second attempt: an answer that got lost does not mean that nothing was published.
@@ -305,11 +336,10 @@ class TopicConsumer:
                 batch = pl.lit(held.batch_id).alias("batch_id")
                 for identifier, rows in records.tables().items():
                     publication.append(identifier, rows.with_columns(batch))
-            publication.append(BATCHES, batch_rows(decoded, self._settings.format))
+            publication.append(BATCHES, batch_rows(decoded, self._settings.format, self._topic_ids))
             record = publication.commit()
         self._committed.published(record, {held.place: held.last for held in ranges})
-        for held, records in decoded:
-            self._count(held, records)
+        self._unusable = sum(self._count(held, records) for held, records in decoded)
         self._held |= {held.place: Range(held.place, held.end) for held in ranges}
         self._show_lag()
         return record
@@ -317,20 +347,27 @@ class TopicConsumer:
     def _labels(self, place: TopicPartition) -> tuple[str, str, str]:
         return self._log_id, place[0], str(place[1])
 
-    def _count(self, held: Range, records: Decoded) -> None:
+    def _count(self, held: Range, records: Decoded) -> int:
+        """Count what a range brought; give how much of it is unusable."""
         labels = self._labels(held.place)
         metrics.CONSUMED_MESSAGES.labels(*labels).inc(len(held.values))
         metrics.CONSUMED_BYTES.labels(*labels).inc(held.size)
-        malformed = sum(rows["defect"].count() for rows in records.tables().values())
-        metrics.QUARANTINED_RECORDS.labels(*labels).inc(malformed)
+        lost = unusable(records)
+        metrics.QUARANTINED_RECORDS.labels(*labels).inc(lost)
+        return lost
 
     def _show_lag(self) -> None:
         """Tell how far publications are behind each partition, whether or not it was read on."""
+        self._shown = time.monotonic()
         for place, held in self._held.items():
-            behind = len(held.values) + self._behind(held)
-            metrics.LAG_MESSAGES.labels(*self._labels(place)).set(behind)
-            age = time.time() - self._times.get(place, time.time()) if behind else 0.0
-            metrics.LAG_SECONDS.labels(*self._labels(place)).set(max(0.0, age))
+            metrics.LAG_MESSAGES.labels(*self._labels(place)).set(len(held.values) + self._behind(held))
+            metrics.LAG_SECONDS.labels(*self._labels(place)).set(self._age(held))
+
+    def _age(self, held: Range) -> float:
+        """Give the age of the newest message that was read of a partition; 0 where all of it is published."""
+        if not held.values and not self._behind(held):
+            return 0.0
+        return max(0.0, time.time() - self._times.get(held.place, time.time()))
 
     def _catch_up(self) -> None:
         """Begin those partitions again in which another writer has read on."""
@@ -360,14 +397,24 @@ class TopicConsumer:
 
     # --- offsets that the brokers do not have
 
+    def _bounds(self, held: Range) -> tuple[int, int]:
+        """Ask for the first offset that a partition has, and the one after its last."""
+        try:
+            low, high = self._client.get_watermark_offsets(
+                Assigned(*held.place), timeout=self._kafka.resilience.call_seconds
+            )
+        except KafkaException as error:
+            raise failure(error.args[0], self._kafka, doing="The brokers do not tell their offsets") from error
+        return low, high
+
     def _find_out_of_range(self, held: Range) -> None:
         topic, partition = held.place
-        low, high = self._client.get_watermark_offsets(Assigned(topic, partition), timeout=_BROKER_SECONDS)
+        low, high = self._patiently(lambda: self._bounds(held))
         if held.end is not None and held.end > high:
             raise MessagesLost(
                 f"The topic ends at offset {high - 1}, but was read up to {held.end - 1}: it was made anew or cut.",
                 where=f"{topic}, partition {partition}",
-                fix="Read it into a new log: these messages are others than those that were read under the offsets.",
+                fix=_OTHER_MESSAGES,
             )
         if held.end is not None and held.end < low:
             lost = f"{low - held.end} offsets, {held.end} to {low - 1}, expired before they were read."

@@ -17,7 +17,6 @@ import duckdb
 import numpy as np
 import polars as pl
 from confluent_kafka.schema_registry import Schema
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from ocelake.errors import SettingError
@@ -63,8 +62,6 @@ _Ints: TypeAlias = NDArray[np.int64]
 _Read: TypeAlias = Callable[[bytes], Row]
 
 _READERS: Final[dict[str, Callable[[Schema], _Read | None]]] = {"avro": avro.reader, "protobuf": protobuf.reader}
-_UNREADABLE: Final = (ValueError, TypeError, EOFError, OverflowError, IndexError, KeyError, DecodeError)
-"""What reading content may raise that is not of its schema."""
 
 _DEFAULTS: Final = {"attributes": [], "relationships": [], "declared": True}
 
@@ -186,13 +183,16 @@ class RegistryDecoder:
             return undecodable(position, value)
         try:
             row = read(value[begin:])
-        except _UNREADABLE:
+        except Exception:  # noqa: BLE001  # of whatever kind it is, it is about this message's content
             return undecodable(position, value)
         return {**row, "position": position} if row["kind"] in ("event", "object") else undecodable(position, value)
 
     def _look_up(self, number: int, unknown: set[int]) -> _Read | None:
         schema = self._registry.schema(number)
-        read = None if schema is None else self._reader(schema)
+        try:
+            read = None if schema is None else self._reader(schema)
+        except Exception:  # noqa: BLE001  # a schema of which no reader can be made
+            read = None
         if read is None:
             unknown.add(number)
         else:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Timer
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from ocelake.errors import SettingError, Unreachable
+from ocelake.lake.batches import BATCHES
 from ocelake.lake.maintenance import Upkeep
 from ocelake.stream.advancer import Advanced, Advancer
-from ocelake.stream.client import consumer, partitions
+from ocelake.stream.client import consumer, partitions, reach
 from ocelake.stream.consumer import Committed, TopicConsumer
 from ocelake.stream.decode import decoder
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from ocelake.settings import StreamSettings
     from ocelake.stream.settings import KafkaSettings
 
-__all__ = ["follow_topics", "group_of", "read_topics", "topic_partitions"]
+__all__ = ["await_topics", "follow_topics", "group_of", "read_topics", "topic_partitions"]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -76,10 +78,17 @@ def follow_topics(
     MessagesLost
         Where messages are gone that were not read yet.
     StreamError
-        Where Kafka refuses, or there is no such topic.
+        Where Kafka refuses.
+    NotFound
+        Where there is no such topic.
+    SettingError
+        Where the topics were read in another format before.
+    OcelakeError
+        With ``until_caught_up``, where silver or gold cannot follow.
     """
-    if not _await(settings, kafka, stop):
+    if not await_topics(settings, kafka, stop):
         return
+    _check_format(lake, log_id, settings)
     client = consumer(kafka, group or group_of(log_id), on_error=lambda error: _LOG.debug("%s", error))
     reader = TopicConsumer(
         lake, log_id, client, decoder(settings.format, kafka), settings, kafka, stop=stop, skip_lost=skip_lost
@@ -97,8 +106,10 @@ def follow_topics(
         reader.run(tell, until_caught_up=until_caught_up)
     finally:
         reader.close()
-        advancer.close(last_round=until_caught_up)
+        advancer.close()
         upkeep.close()
+    if until_caught_up:
+        advancer.finish()
 
 
 def read_topics(
@@ -109,7 +120,7 @@ def read_topics(
     Parameters
     ----------
     seconds : float
-        No longer than this; what is left is for the next time.
+        No longer than this, and what is being asked or published then; what is left is for the next time.
 
     Returns
     -------
@@ -119,22 +130,27 @@ def read_topics(
     Raises
     ------
     Unreachable
-        Where no broker answers; else as `follow_topics`.
+        Where no broker answers, or nothing came in that time although not all was read; else as `follow_topics`.
     """
-    until, stop, made = time.monotonic() + seconds, Event(), list[Committed]()
-
-    def tell(done: Committed) -> None:
-        made.append(done)
-        if time.monotonic() >= until:
-            stop.set()
-
+    _check_format(lake, log_id, settings)
+    stop, made = Event(), list[Committed]()
     places = topic_partitions(settings, kafka)
     client = consumer(kafka, group_of(log_id))
     reader = TopicConsumer(lake, log_id, client, decoder(settings.format, kafka), settings, kafka, stop=stop)
+    deadline = Timer(seconds, stop.set)
+    deadline.daemon = True
+    deadline.start()
     try:
         reader.take(places)
-        reader.run(tell, until_caught_up=True)
+        reader.run(made.append, until_caught_up=True)
+        if not made and not reader.caught_up:
+            raise Unreachable(
+                f"Nothing came of {', '.join(settings.topics)} in {seconds:g} s.",
+                where=kafka.bootstrap_servers,
+                fix="Check that all brokers are running.",
+            )
     finally:
+        deadline.cancel()
         reader.close()
     return made
 
@@ -158,13 +174,41 @@ def topic_partitions(settings: StreamSettings, kafka: KafkaSettings, *, seconds:
     return [(topic, number) for topic in settings.topics for number in range(partitions(kafka, topic, seconds=seconds))]
 
 
-def _await(settings: StreamSettings, kafka: KafkaSettings, stop: Event) -> bool:
-    """Wait until a broker answers and has the topics; whether that was before it was stopped."""
+def await_topics(settings: StreamSettings, kafka: KafkaSettings, stop: Event) -> bool:
+    """Wait until a broker answers and has the topics; whether that was before it was stopped.
+
+    Raises
+    ------
+    StreamError
+        Where Kafka refuses.
+    NotFound
+        Where there is no such topic.
+    """
     while not stop.is_set():
         try:
+            reach(kafka, stop=stop)
             topic_partitions(settings, kafka)
         except Unreachable as error:
             _LOG.warning("%s", error)
         else:
             return True
     return False
+
+
+def _check_format(lake: Lake, log_id: str, settings: StreamSettings) -> None:
+    """Refuse a format other than the one that a topic was last read in: its messages would be none, for good."""
+    if lake.latest(log_id, "bronze") is None:
+        return
+    batches = lake.scan(BATCHES, log_id, columns=["topic", "format", "received"])
+    newest = (
+        batches.filter(pl.col("topic").is_in(settings.topics))
+        .group_by("topic")
+        .agg(pl.all().sort_by("received").last())
+    )
+    for topic, form in newest.select("topic", "format").collect().iter_rows():
+        if form != settings.format:
+            raise SettingError(
+                f"The topic {topic!r} was read as {form} so far, and is to be read as {settings.format} now.",
+                where=f"the log {log_id}",
+                fix=f"Use --format {form}. Into a new log (--log) it is read from its beginning, in any format.",
+            )

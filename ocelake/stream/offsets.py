@@ -1,4 +1,4 @@
-"""How far the topics of a log were read: what `bronze.batches` says, kept in memory as long as it is so.
+"""How far a log's topics were read, and which they were: what `bronze.batches` says, kept in memory while it is so.
 
 The consumer group's own offsets are never asked: they are written apart from the records, so they can differ.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ocelake.lake.batches import TopicPartition
+import polars as pl
+
+from ocelake.lake.batches import BATCHES, TopicPartition
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
@@ -36,6 +38,7 @@ class CommittedOffsets:
         self.publication: PublicationRecord | None = None
         self._lake, self._log_id = lake, log_id
         self._offsets: dict[TopicPartition, int] = {}
+        self._topic_ids: dict[TopicPartition, str] = {}
 
     @property
     def number(self) -> int:
@@ -45,6 +48,15 @@ class CommittedOffsets:
     def of(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Give the last offset of each topic partition; None for one that was never read."""
         return {place: self._offsets.get(place) for place in places}
+
+    def topic_ids(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, str]:
+        """Give the id of the topic that each topic partition was read from, where one was told."""
+        wanted = set(places)
+        if not self._topic_ids.keys() >= wanted & self._offsets.keys():
+            rows = self._lake.scan(BATCHES, self._log_id, columns=["topic", "partition", "topic_id"])
+            known = rows.drop_nulls().group_by("topic", "partition").agg(pl.col("topic_id").first()).collect()
+            self._topic_ids = {(topic, partition): own for topic, partition, own in known.iter_rows()}
+        return {place: own for place, own in self._topic_ids.items() if place in wanted}
 
     def refresh(self) -> None:
         """Read what was published since; nothing where no publication was made."""

@@ -212,7 +212,8 @@ def extract_prices(api: PriceApi, kafka: KafkaSettings, day: date, *, topic: str
 
 def _key(row: Any) -> str:
     said = row.get("commodity") if isinstance(row, dict) else None
-    return said.strip() if isinstance(said, str) else ""
+    # Half of a surrogate pair is in no encoding: it is written as JSON would.
+    return said.strip().encode(errors="backslashreplace").decode() if isinstance(said, str) else ""
 
 
 def _bad(values: list[bytes]) -> Counter[str]:

@@ -142,12 +142,16 @@ class _Run:
 
     def _hand_over(self, keys: list[str], values: list[bytes]) -> None:
         give, topic, told = self.client.produce, self.topic, self._told
-        for key, value in zip(keys, values, strict=True):
-            try:
-                give(topic, value, key, _BY_KEY, told)  # names would take as long as all the rest
-            except BufferError:
-                self._hand_over_late(key, value)
-        self.sent += len(keys)
+        handed = 0
+        try:
+            for handed, (key, value) in enumerate(zip(keys, values, strict=True)):  # noqa: B007  # those before this one
+                try:
+                    give(topic, value, key, _BY_KEY, told)  # names would take as long as all the rest
+                except BufferError:
+                    self._hand_over_late(key, value)
+            handed = len(keys)
+        finally:
+            self.sent += handed
         self.size += sum(map(len, values))
         self.client.poll(0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -15,9 +15,14 @@ from ocelake.lake.batches import TopicPartition
 from ocelake.ocel.model import frame_schema
 from ocelake.stream.decode import Decoded, Decoder
 
-__all__ = ["Range", "batch_rows", "range_records"]
+__all__ = ["Range", "batch_rows", "range_records", "unusable"]
 
 _NO_RECORDS: Final = {"event_records": 0, "object_records": 0}
+_NEEDED: Final = {
+    "bronze.event_records": ("event_id", "activity", "time"),
+    "bronze.object_records": ("object_id", "object_type"),
+    "bronze.price_ticks": ("commodity", "time", "price"),
+}
 _NO_DECLARATIONS: Final = '{"event_types":{},"object_types":{}}'
 
 
@@ -30,8 +35,8 @@ class Range:
     place : (str, int)
         Topic and partition.
     first : int or None
-        Where it begins: right after the range before; None until the first message is seen of a partition that was
-        never read.
+        Where it begins: right after the range before; None until the first message, or the end, is seen of a partition
+        that was never read.
     end : int or None
         The offset after the last that was read. Offsets without a message (compacted away, or marks of transactions)
         are read as well.
@@ -81,8 +86,10 @@ class Range:
         self.end = offsets[-1] + 1
         self.size += sum(map(len, filter(None, values)))
 
-    def read_to(self, end: int) -> None:
-        """Take note that there are no further messages before an offset."""
+    def read_to(self, end: int, low: int) -> None:
+        """Take note that there are no further messages before an offset; a partition never read begins at ``low``."""
+        if self.first is None:
+            self.first = self.end = low
         if self.end is not None and end > self.end:
             self.end = end
 
@@ -93,7 +100,20 @@ def range_records(read: Range, decode: Decoder) -> Decoded:
     return decode([offset - first for offset in read.offsets], read.values)
 
 
-def batch_rows(ranges: Sequence[tuple[Range, Decoded]], format: str) -> pl.DataFrame:
+def unusable(decoded: Decoded) -> int:
+    """Count the messages that are malformed, or lack what each has to tell: silver will quarantine them as a whole.
+
+    It may quarantine others as well, for what a value says, or for what it knows of other messages.
+    """
+    return sum(
+        rows.filter(pl.col("defect").is_not_null() | pl.any_horizontal(pl.col(_NEEDED[name]).is_null())).height
+        for name, rows in decoded.tables().items()
+    )
+
+
+def batch_rows(
+    ranges: Sequence[tuple[Range, Decoded]], format: str, topic_ids: Mapping[str, str | None]
+) -> pl.DataFrame:
     """Give the rows of ``bronze.batches`` that decoded ranges become."""
     now = datetime.now(UTC)
     rows = [
@@ -103,6 +123,7 @@ def batch_rows(ranges: Sequence[tuple[Range, Decoded]], format: str) -> pl.DataF
             "format": format,
             "content_hash": hashlib.sha256(b"".join(filter(None, read.values))).hexdigest(),
             "topic": read.place[0],
+            "topic_id": topic_ids.get(read.place[0]),
             "partition": read.place[1],
             "first_offset": read.first,
             "last_offset": read.last,

@@ -55,6 +55,7 @@ SPECS: Final = (
             text("format", "The format told from the content.", required=True),
             text("content_hash", "SHA-256 of the source's bytes, or of all messages'.", required=True),
             text("topic", "The topic, where it is a range of one."),
+            text("topic_id", "What tells the topic from others of its name: its id, or its cluster's; null if untold."),
             count("partition", "The topic's partition."),
             count("first_offset", "First offset of a topic range: the one after the range before."),
             count("last_offset", "Last offset of a topic range: all messages up to here were read."),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from ocelake.errors import NotFound, StreamError, Unreachable
-from ocelake.stream.client import consumer, create_topic, partitions, producer, reach
+from ocelake.errors import NotFound, SettingError, StreamError, Unreachable
+from ocelake.stream.client import admin, consumer, create_topic, partitions, passes, producer, reach
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.conftest import free_port
 from tests.integration.kafka_fixtures import KafkaCluster
@@ -41,6 +41,36 @@ def exchange(settings: KafkaSettings, topic: str, messages: list[bytes], partiti
 def test_messages_pass_the_mock_cluster(mock_kafka: KafkaSettings, topic: str) -> None:
     assert exchange(mock_kafka, topic, [b"a", b"b"]) == [b"a", b"b"]
     assert len(reach(mock_kafka).brokers) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["auto.offset.reset", "enable.auto.commit", "isolation.level", "group.id", "enable.idempotence", "acks"]
+)
+def test_what_correctness_rests_on_cannot_be_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    variable = f"OCELAKE_KAFKA__{name.upper().replace('.', '_')}"
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv(variable, "all")
+    for make in (lambda settings: consumer(settings, "group"), producer, admin):
+        with pytest.raises(SettingError, match=rf"{name} cannot be set: .* \[{variable}\]"):
+            make(KafkaSettings.load())
+
+
+@pytest.mark.parametrize(
+    ("name", "goes_on"),
+    [
+        ("_MAX_POLL_EXCEEDED", True),
+        ("_TRANSPORT", True),
+        ("_ALL_BROKERS_DOWN", True),
+        ("NOT_COORDINATOR", True),
+        ("TOPIC_AUTHORIZATION_FAILED", False),
+        ("_AUTHENTICATION", False),
+        ("UNKNOWN_TOPIC_OR_PART", False),
+        ("_FATAL", False),
+        ("_BAD_MSG", False),
+    ],
+)
+def test_after_which_errors_a_consumer_goes_on(name: str, goes_on: bool) -> None:
+    assert passes(KafkaError(getattr(KafkaError, name))) == goes_on
 
 
 @pytest.mark.kafka

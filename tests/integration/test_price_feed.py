@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Callable
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
@@ -95,6 +97,23 @@ def test_what_does_not_pass_is_told_and_nothing_is_published(mock_kafka: KafkaSe
         extract_prices(price_api(url), mock_kafka, DAY, topic=topic)
     with pytest.raises(NotFound):
         partitions(mock_kafka, topic)
+
+
+def test_a_commodity_that_is_no_text_is_sent_and_costs_only_its_row(mock_kafka: KafkaSettings, topic: str) -> None:
+    create_mock(mock_kafka, topic)
+    rows = [{"commodity": name, "time": "2024-03-01T00:00:00Z", "price": 1} for name in ("gold", "half \ud800")]
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"data": rows, "next_page": None}).encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        done = extract_prices(price_api(f"http://127.0.0.1:{server.server_port}"), mock_kafka, DAY, topic=topic)
+        server.shutdown()
+    assert (done.messages, done.bad) == (2, {"malformed": 1})
 
 
 def test_an_api_that_is_not_named_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from ocelake.cli import app
-from ocelake.errors import SettingError, StreamError
+from ocelake.errors import NotFound, SettingError, StreamError
 from ocelake.ocel import Ocel
 from ocelake.ocel.conform import conform
 from ocelake.ocel.equal import log_differences
@@ -206,3 +206,28 @@ def test_what_the_brokers_refuse_is_counted(kafka: KafkaSettings, topic: str) ->
     with pytest.raises(StreamError, match=r"Of 4 messages to .* the brokers have 2, not the others: .*large"):
         produce(one_by_one, topic, [batch])
     assert [value for _, _, value in consumed(kafka, topic, 2)] == [b"small", b"small"]
+
+
+def test_what_the_client_refuses_in_the_midst_of_a_slice_is_counted_right(
+    mock_kafka: KafkaSettings, topic: str
+) -> None:
+    values = [b"small"] * 400 + [b"x" * 2_000_000] + [b"small"] * 10
+    batch = Batch(["k"] * len(values), values, np.zeros(len(values), np.int64))
+    with pytest.raises(StreamError, match=r"Of 400 messages to .* the brokers have \d+, not the others"):
+        produce(mock_kafka, topic, [batch])
+
+
+def test_a_mistyped_log_is_told_before_a_topic_is_made_and_an_embedded_broker_makes_none(
+    mock_kafka: KafkaSettings, topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCELAKE_HOME", str(tmp_path))
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", mock_kafka.bootstrap_servers or "")
+    refused = CliRunner().invoke(app, ["produce", "nosuch", topic])
+    assert isinstance(refused.exception, NotFound)
+    assert "nosuch" in str(refused.exception)
+    write_log(generate(5, seed=1), tmp_path / "log.json")
+    began = time.monotonic()
+    refused = CliRunner().invoke(app, ["produce", str(tmp_path / "log.json"), topic])
+    assert isinstance(refused.exception, StreamError)
+    assert "ocelake broker TOPIC" in str(refused.exception)
+    assert time.monotonic() - began < 15

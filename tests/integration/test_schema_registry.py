@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import Any
 
 import fastavro
@@ -90,6 +91,40 @@ def test_a_schema_of_something_else_is_not_read(
     number = Registry(schema_registry).register(f"{topic}-other", text, kind)
     event = written(form, topic, schema_registry)[-1]
     assert read_between(form, topic, schema_registry, framed(number) + event[5:])["defect"].to_list() == ["malformed"]
+
+
+def changed(name: str, **schema: Any) -> str:
+    """Our Avro schema with a field that is another one, or is left out where nothing of it is told."""
+    whole = json.loads(avro.schema_text())
+    fields = [field for field in whole["fields"] if field["name"] != name]
+    return json.dumps({**whole, "fields": [*fields, {"name": name, **schema}] if schema else fields})
+
+
+NODE = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
+DEEP = b"\x02" * 20_000 + b"\x00"
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("text", "more", "tail"),
+    [
+        (changed("type"), {}, b""),
+        (changed("id", type="long"), {"id": 1}, b""),
+        (changed("more", type=["null", json.loads(avro.schema_text())["name"]]), {"more": None}, b""),
+        (changed("more", type=["null", NODE]), {"more": None}, DEEP),
+        (changed("more", type={"type": "map", "values": NODE}), {"more": {}}, b"\x02\x02k" + DEEP + b"\x00"),
+    ],
+    ids=["lacks a field", "another type", "contains itself", "recursive", "recursive in a map"],
+)
+def test_a_schema_of_our_name_that_cannot_be_read_costs_only_its_messages(
+    text: str, more: dict[str, Any], tail: bytes, schema_registry: KafkaSettings, topic: str
+) -> None:
+    number = Registry(schema_registry).register(f"{topic}-other", text, "AVRO")
+    content, row = BytesIO(), {**MESSAGE, "sequence": None, "version": None, "attributes": [], "relationships": []}
+    fastavro.schemaless_writer(content, fastavro.parse_schema(json.loads(text)), {**row, **more})
+    value = content.getvalue()[: -1 if tail else None] + tail
+    found = read_between("avro", topic, schema_registry, framed(number) + value)
+    assert found["defect"].to_list() == ["malformed"]
 
 
 @pytest.mark.kafka

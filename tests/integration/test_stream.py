@@ -5,16 +5,30 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
+from threading import Event, Timer
 
 import polars as pl
 import pytest
+from confluent_kafka import Producer
+from pydantic import SecretStr
 
-from ocelake.errors import MessagesLost
+from ocelake import metrics
+from ocelake.errors import MessagesLost, Unreachable
 from ocelake.lake import Lake, open_lake
-from ocelake.settings import LakeSettings
+from ocelake.settings import LakeSettings, StreamSettings
+from ocelake.stream import follow
+from ocelake.stream.client import admin, create_topic, producer, reach
+from ocelake.stream.consumer import TopicConsumer
+from ocelake.stream.embedded import embedded_broker
+from ocelake.stream.lag import lag_of
 from ocelake.stream.settings import KafkaSettings
+from tests.integration.conftest import free_port
 from tests.integration.kafka_fixtures import *  # noqa: F403  # fixtures
 from tests.integration.lake_processes import COMPLETED, start
 from tests.integration.stream_processes import (
@@ -27,6 +41,7 @@ from tests.integration.stream_processes import (
     read_up,
     read_up_and_die,
     reader,
+    wait,
 )
 from tests.unit.test_lake_offsets import batches
 
@@ -119,6 +134,159 @@ def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
     produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
     with pytest.raises(MessagesLost, match="ends at offset 1, but was read up to 99: it was made anew or cut"):
         read_up(lake, mock_kafka, topic)
+
+
+@pytest.mark.kafka
+def test_a_topic_that_was_made_anew_and_is_longer_is_not_taken_for_the_old_one(
+    lake: Lake, kafka: KafkaSettings, topic: str
+) -> None:
+    create_topic(kafka, topic, PARTITIONS)
+    sent = produce(kafka, topic, (f"a{n}" for n in range(8)))
+    read_up(lake, kafka, topic)
+    sent += produce(kafka, topic, (f"b{n}" for n in range(8)))
+    assert sum(read_up(lake, kafka, topic)) == 8, "it is the same one"
+    client = admin(kafka)
+    client.delete_topics([topic])[topic].result()
+    wait(lambda: topic not in reach(kafka).topics, 20)
+    create_topic(kafka, topic, PARTITIONS)
+    produce(kafka, topic, (f"c{n}" for n in range(80)))
+    with pytest.raises(MessagesLost, match=rf"not the topic that was read under this name.*\[{topic}, partition 0"):
+        read_up(lake, kafka, topic)
+    assert difference(lake, sent) == ({}, {})
+
+
+def test_a_topic_of_another_embedded_broker_is_not_taken_for_the_old_one(lake: Lake, topic: str) -> None:
+    with embedded_broker() as one, embedded_broker() as other:
+        sent = produce(one, topic, (f"a{n}" for n in range(8)))
+        read_up(lake, one, topic)
+        produce(other, topic, (f"b{n}" for n in range(80)))
+        with pytest.raises(MessagesLost, match="made anew, or is on other brokers"):
+            read_up(lake, other, topic)
+        assert read_up(lake, one, topic) == []
+    assert difference(lake, sent) == ({}, {})
+
+
+def test_a_topic_whose_earlier_batches_tell_no_id_is_read_on(lake: Lake, mock_kafka: KafkaSettings, topic: str) -> None:
+    with lake.publication(LOG, "bronze", offsets={(topic, 0): None}) as publication:
+        publication.append("bronze.batches", batches({(topic, 0): (0, 0)}))
+        publication.commit()
+    produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
+    assert sum(read_up(lake, mock_kafka, topic)) == 7
+    told = lake.read("bronze.batches", LOG).sort("first_offset")["topic_id"]
+    assert told.null_count() == 1
+    assert told.n_unique() == 2
+
+
+def test_a_catalog_that_is_locked_for_longer_than_the_group_waits_costs_nothing_but_time(
+    lake: Lake, mock_kafka: KafkaSettings, topic: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = {name: SecretStr("6000") for name in ("max.poll.interval.ms", "session.timeout.ms")}
+    kafka, stop, made = mock_kafka.model_copy(update={"properties": short}), Event(), list[int]()
+    consumer = reader(lake, kafka, topic, stop=stop)
+    consumer.join()
+    with ThreadPoolExecutor(1) as pool, closing(sqlite3.connect(tmp_path / "catalog.db")) as catalog:
+        reading = pool.submit(consumer.run, lambda committed: made.append(committed.messages))
+        try:
+            sent = produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
+            wait(lambda: reading.done() or sum(made) == 8, 30)
+            catalog.execute("BEGIN EXCLUSIVE")
+            sent += produce(mock_kafka, topic, (f"b{n}" for n in range(8)))
+            time.sleep(9)
+            catalog.rollback()
+            sent += produce(mock_kafka, topic, (f"c{n}" for n in range(8)))
+            wait(lambda: reading.done() or sum(made) == 24, 30)
+        finally:
+            stop.set()
+        reading.result()
+    consumer.close()
+    assert "maximum poll interval" in caplog.text
+    assert difference(lake, sent) == ({}, {})
+    assert_ranges_tile(lake)
+
+
+@pytest.mark.parametrize("after", ["topic_partitions", "_begin_at"])
+def test_reading_in_one_go_ends_where_the_brokers_go_away(
+    after: str, lake: Lake, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as broker:
+        kafka = broker.enter_context(embedded_broker())
+        produce(kafka, topic, (f"a{n}" for n in range(8)))
+        owner = follow if after == "topic_partitions" else TopicConsumer
+        step = getattr(owner, after)
+
+        def and_gone(*given: object) -> object:
+            found = step(*given)
+            broker.close()
+            return found
+
+        monkeypatch.setattr(owner, after, and_gone)
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
+            follow.read_topics(lake, LOG, StreamSettings(topics=(topic,)), kafka, seconds=2)
+        assert time.monotonic() - began < 15
+
+
+def test_waiting_for_a_broker_ends_soon_after_it_is_stopped() -> None:
+    stop, nobody = Event(), KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    stopping = Timer(0.5, stop.set)
+    stopping.start()
+    began = time.monotonic()
+    assert not follow.await_topics(StreamSettings(topics=("t",)), nobody, stop)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.kafka
+def test_a_partition_that_has_nothing_but_marks_of_transactions_is_read_to_its_end(
+    lake: Lake, kafka: KafkaSettings, topic: str
+) -> None:
+    create_topic(kafka, topic, 1)
+    client = Producer({**kafka.client_properties(), "transactional.id": topic})
+    client.init_transactions(30)
+    client.begin_transaction()
+    client.produce(topic, b"never")
+    client.flush(30)
+    client.abort_transaction(30)
+    settings = StreamSettings(topics=(topic,))
+    assert [item.messages for item in lag_of(lake, LOG, settings, kafka)] == [2], "a message, and a mark"
+    (made,) = follow.read_topics(lake, LOG, settings, kafka)
+    assert made.messages == 0
+    assert [item.messages for item in lag_of(lake, LOG, settings, kafka)] == [0]
+    assert follow.read_topics(lake, LOG, settings, kafka) == []
+    produce_one(kafka, topic, b'{"id":"o1","type":"order"}')
+    (made,) = follow.read_topics(lake, LOG, settings, kafka)
+    assert made.messages == 1
+    assert lake.read("bronze.batches", LOG).sort("first_offset").select("first_offset", "last_offset").rows() == [
+        (0, 1),
+        (2, 2),
+    ]
+
+
+def test_what_waits_is_shown_before_anything_is_published(lake: Lake, mock_kafka: KafkaSettings, topic: str) -> None:
+    def lag() -> float:
+        places = ({"log": LOG, "topic": topic, "partition": str(number)} for number in range(PARTITIONS))
+        return sum(metrics.REGISTRY.get_sample_value("ocelake_lag_messages", place) or 0 for place in places)
+
+    stop = Event()
+    slow = reader(lake, mock_kafka, topic, stop=stop, max_seconds=3600)
+    sent = produce(mock_kafka, topic, (f"a{n}" for n in range(8)))
+    slow.take(places(topic))
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(slow.run, lambda _: None)
+        try:
+            wait(lambda: lag() == 8, 20)
+            assert lake.latest(LOG, "bronze") is None
+        finally:
+            stop.set()
+        reading.result()
+    slow.close()
+    assert lag() == 0
+    assert difference(lake, sent) == ({}, {})
+
+
+def produce_one(kafka: KafkaSettings, topic: str, value: bytes) -> None:
+    client = producer(kafka)
+    client.produce(topic, value)
+    assert client.flush(30) == 0
 
 
 def test_a_consumer_that_was_overtaken_drops_what_it_has_and_goes_on_behind(
