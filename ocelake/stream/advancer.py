@@ -21,6 +21,9 @@ __all__ = ["Advanced", "Advancer"]
 
 _LOG: Final = logging.getLogger(__name__)
 
+_BACKLOG_SECONDS: Final = 30.0
+"""So long what is shown stays as it is at most, once a round is over, while a backlog is read."""
+
 Advanced: TypeAlias = "Callable[[Mapping[Layer, PublicationRecord], float, Arrivals | None], object]"
 """Told of the newest publication of each layer, how many seconds it took to get there, and of the events that came with
 silver, or the prices, where this process knows what was there before."""
@@ -43,12 +46,25 @@ class Advancer:
         How often it looks, also for what other processes published.
     leads : callable
         Whether this process is the one to do it, of those that read the log's topics.
+    behind : callable
+        Whether much of the topics is not read yet: then rounds are made seldom, as each would take long, take from
+        reading what it needs, and show what is soon another.
     told : Advanced
         Called after each round that published something.
     """
 
-    def __init__(self, lake: Lake, log_id: str, *, seconds: float, leads: Callable[[], bool], told: Advanced) -> None:
-        self._lake, self._log_id, self._seconds, self._leads, self._told = lake, log_id, seconds, leads, told
+    def __init__(
+        self,
+        lake: Lake,
+        log_id: str,
+        *,
+        seconds: float,
+        leads: Callable[[], bool],
+        behind: Callable[[], bool],
+        told: Advanced,
+    ) -> None:
+        self._lake, self._log_id, self._seconds, self._told = lake, log_id, seconds, told
+        self._leads, self._behind, self._last = leads, behind, perf_counter()
         self._wanted, self._over = Event(), False
         self._known: dict[Layer, PublicationRecord] = {}
         self._thread = Thread(target=self._follow, name=f"advance-{log_id}", daemon=True)
@@ -80,8 +96,9 @@ class Advancer:
             if self._over:
                 return
             self._wanted.clear()
-            if self._leads():
+            if self._leads() and (not self._behind() or perf_counter() - self._last > _BACKLOG_SECONDS):
                 self._try_round()
+                self._last = perf_counter()
 
     def _try_round(self) -> None:
         try:
