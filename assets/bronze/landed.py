@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from dagster import (
@@ -18,13 +17,12 @@ from dagster import (
 )
 from pydantic import Field
 
+from assets.bronze.topics import read_named
 from assets.specs import asset_key, check_spec, materializations, table_specs
 from ocelake.errors import LogRefused, OcelakeError
 from ocelake.lake import Lake
 from ocelake.lake.ingest import Ingested, ingest
 from ocelake.landing import landed_files
-from ocelake.stream.follow import read_topics
-from ocelake.stream.settings import KafkaSettings
 from ocelake.tables.bronze import SPECS as EVENT_TABLES
 from resources import LakeResource
 
@@ -102,26 +100,13 @@ def bronze(
 
 
 def _read_topics(lake: Lake, log_id: str, topics: list[str]) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
-    settings = lake.settings.stream(log_id).model_copy(update={"topics": tuple(topics)})
-    began = perf_counter()
-    made = read_topics(lake, log_id, settings, KafkaSettings.load())
-    seconds = perf_counter() - began
+    made, told = read_named(lake, log_id, topics)
     if made:
         rows = Counter[str]()
         for done in made:
             rows.update(done.publication.rows)
-        messages = sum(done.messages for done in made)
-        yield from materializations(
-            "bronze",
-            common={
-                "publication_written": made[-1].publication.publication_id,
-                "messages": messages,
-                "messages_per_second": round(messages / max(seconds, 1e-3)),
-                "lag_messages": made[-1].lag,
-                "seconds": round(seconds, 3),
-            },
-            rows=rows,
-        )
+        common = {"publication_written": made[-1].publication.publication_id, **told}
+        yield from materializations("bronze", common=common, rows=rows)
     yield _readable([], {})
 
 

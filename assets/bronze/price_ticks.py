@@ -7,11 +7,10 @@ import polars as pl
 from dagster import AssetCheckResult, AssetExecutionContext, Config, MaterializeResult, multi_asset
 from pydantic import Field
 
+from assets.bronze.topics import read_named
 from assets.building import concerns, passed_over
 from assets.specs import asset_key, check_spec, materializations, table_specs
 from ocelake.lake.build import latest_or_fail
-from ocelake.stream.follow import read_topics
-from ocelake.stream.settings import KafkaSettings
 from ocelake.tables.prices import PRICE_TICKS
 from resources import LakeResource
 
@@ -44,10 +43,9 @@ def price_ticks(
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     """Read the topics that are named, and check that of all ticks that bronze holds none is lost or doubled."""
     store, log_id = lake.open(), context.partition_key
-    messages = 0
+    told = {"messages": 0.0}
     if config.topics:
-        settings = store.settings.stream(log_id).model_copy(update={"topics": tuple(config.topics), "format": "prices"})
-        messages = sum(done.messages for done in read_topics(store, log_id, settings, KafkaSettings.load()))
+        _, told = read_named(store, log_id, config.topics, format="prices")
     if not concerns(store, log_id, "prices"):
         yield from passed_over(context)
         return
@@ -60,14 +58,14 @@ def price_ticks(
         common={
             "publication_written": record.publication_id,
             "batches": batches.height,
-            "messages": messages,
+            **told,
         },
         rows={PRICE_TICKS.identifier: rows},
     )
-    told = batches["price_ticks"].sum()
+    brought = batches["price_ticks"].sum()
     yield AssetCheckResult(
         asset_key=asset_key(PRICE_TICKS.identifier),
         check_name="price_ticks_complete",
-        passed=rows == told,
-        description=f"The batches brought {told:,} ticks, and {rows:,} are there.",
+        passed=rows == brought,
+        description=f"The batches brought {brought:,} ticks, and {rows:,} are there.",
     )

@@ -217,8 +217,13 @@ def admin(settings: KafkaSettings, *, on_error: OnError | None = None) -> AdminC
     return _make(AdminClient, settings, {}, on_error)
 
 
-def broker_guard(settings: KafkaSettings) -> Guard:
+def broker_guard(settings: KafkaSettings, seconds: float | None = None) -> Guard:
     """Make the guard of calls that raise `Unreachable` where no broker answers.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        How long such a call is made again, where that is less than `Resilience.seconds`.
 
     Raises
     ------
@@ -226,18 +231,25 @@ def broker_guard(settings: KafkaSettings) -> Guard:
         Where no broker is named.
     """
     place = settings.client_properties()["bootstrap.servers"]
-    return Guard(_SYSTEM, place, lambda error: isinstance(error, Unreachable), _CHECK, settings.resilience)
+    patience = settings.resilience
+    if seconds is not None and seconds < patience.seconds:
+        patience = patience.model_copy(update={"seconds": seconds})
+    return Guard(_SYSTEM, place, lambda error: isinstance(error, Unreachable), _CHECK, patience)
 
 
-def reach(settings: KafkaSettings, *, seconds: float = 10, stop: Event | None = None) -> ClusterMetadata:
+def reach(
+    settings: KafkaSettings, *, seconds: float | None = None, stop: Event | None = None, doing: str | None = None
+) -> ClusterMetadata:
     """Ask the brokers for what they hold: whether they can be reached, and may be.
 
     Parameters
     ----------
-    seconds : float
-        How long to try.
+    seconds : float, optional
+        How long to try; `Resilience.call_seconds` without it.
     stop : threading.Event, optional
         Ends that as well.
+    doing : str, optional
+        What fails where nobody answers, as the beginning of a sentence.
 
     Raises
     ------
@@ -250,7 +262,7 @@ def reach(settings: KafkaSettings, *, seconds: float = 10, stop: Event | None = 
     """
     met: list[KafkaError] = []
     client = admin(settings, on_error=met.append)
-    until = time.monotonic() + seconds
+    until = time.monotonic() + (seconds or settings.resilience.call_seconds)
     while True:
         try:
             return client.list_topics(timeout=max(0.0, min(0.5, until - time.monotonic())))
@@ -259,10 +271,10 @@ def reach(settings: KafkaSettings, *, seconds: float = 10, stop: Event | None = 
             refusals = [item for item in met if item.code() in _REFUSED]
             if refusals or time.monotonic() >= until or (stop is not None and stop.is_set()):
                 reasons = [item for item in met if item.code() != KafkaError._ALL_BROKERS_DOWN]
-                raise failure((refusals or reasons or error.args)[-1], settings) from error
+                raise failure((refusals or reasons or error.args)[-1], settings, doing=doing) from error
 
 
-def partitions(settings: KafkaSettings, topic: str, *, seconds: float = 10) -> int:
+def partitions(settings: KafkaSettings, topic: str, *, seconds: float | None = None) -> int:
     """Give the number of partitions of a topic.
 
     Raises
@@ -277,7 +289,7 @@ def partitions(settings: KafkaSettings, topic: str, *, seconds: float = 10) -> i
 
 
 def topic_ids(
-    settings: KafkaSettings, topics: Iterable[str], *, seconds: float = 10, stop: Event | None = None
+    settings: KafkaSettings, topics: Iterable[str], *, seconds: float | None = None, stop: Event | None = None
 ) -> dict[str, str | None]:
     """Tell topics from others that had, or will have, their names.
 
@@ -303,7 +315,8 @@ def topic_ids(
         return dict.fromkeys(names, cluster)
     client = admin(settings)  # its answers come only as long as it is there
     told: dict[str, str | None] = {}
-    for name, described in client.describe_topics(TopicCollection(names), request_timeout=seconds).items():
+    limit = seconds or settings.resilience.call_seconds
+    for name, described in client.describe_topics(TopicCollection(names), request_timeout=limit).items():
         try:
             own = described.result().topic_id
         except KafkaException as error:
@@ -326,7 +339,7 @@ def same_topic(one: str | None, other: str | None) -> bool:
     return one == other
 
 
-def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: float = 30) -> bool:
+def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: float | None = None) -> bool:
     """Create a topic with so many partitions, where it is not there; whether it was not.
 
     Raises
@@ -336,11 +349,13 @@ def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: fl
     StreamError
         Where the brokers refuse.
     """
+    seconds = seconds or settings.resilience.call_seconds
     until = time.monotonic() + min(seconds, _CONTROLLER_SECONDS)
-    while not _has_controller(reach(settings, seconds=seconds)):
+    doing = f"The topic {topic!r} cannot be created"
+    while not _has_controller(reach(settings, seconds=seconds, doing=doing)):
         if time.monotonic() >= until:
             raise StreamError(
-                f"The topic {topic!r} cannot be created: none of the brokers is the controller, which creates topics.",
+                f"{doing}: none of the brokers is the controller, which creates topics.",
                 where=settings.bootstrap_servers,
                 fix="An embedded broker never is: name the topic where it is started, as in ocelake broker TOPIC.",
             )
@@ -352,11 +367,11 @@ def create_topic(settings: KafkaSettings, topic: str, count: int, *, seconds: fl
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
-        raise failure(error.args[0], settings, doing=f"The topic {topic!r} cannot be created") from error
+        raise failure(error.args[0], settings, doing=doing) from error
     return True
 
 
-def ensure_topic(settings: KafkaSettings, topic: str, count: int | None = None, *, seconds: float = 10) -> int:
+def ensure_topic(settings: KafkaSettings, topic: str, count: int | None = None, *, seconds: float | None = None) -> int:
     """Have a topic, with so many partitions where that is told; how many it has.
 
     Raises

@@ -46,7 +46,6 @@ _LOOK_MESSAGES: Final = 20_000
 _LOOK_SECONDS: Final = 0.1
 _MOST_BYTES: Final = 128 << 20
 _SHOW_SECONDS: Final = 2.0
-_IDENTIFY_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 5.0
 _OTHER_MESSAGES: Final = (
     "Read it into a new log: these messages are others than those that were read under the offsets."
@@ -176,9 +175,7 @@ class TopicConsumer:
 
     def _identify(self) -> None:
         """Find out which topics they are whose partitions were given; refuse one that took another's name."""
-        self._topic_ids |= topic_ids(
-            self._kafka, {topic for topic, _ in self._given}, seconds=_IDENTIFY_SECONDS, stop=self._stop
-        )
+        self._topic_ids |= topic_ids(self._kafka, {topic for topic, _ in self._given}, stop=self._stop)
         for (topic, partition), read in self._committed.topic_ids(self._given).items():
             if not same_topic(read, self._topic_ids[topic]):
                 raise MessagesLost(

@@ -13,7 +13,7 @@ from ocelake.errors import SettingError, Unreachable
 from ocelake.lake.batches import BATCHES
 from ocelake.lake.maintenance import Upkeep
 from ocelake.stream.advancer import Advanced, Advancer
-from ocelake.stream.client import consumer, partitions, reach
+from ocelake.stream.client import broker_guard, consumer, partitions, reach
 from ocelake.stream.consumer import Committed, TopicConsumer
 from ocelake.stream.decode import decoder
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["await_topics", "follow_topics", "group_of", "read_topics", "topic_partitions"]
 
 _LOG: Final = logging.getLogger(__name__)
+_ONE_TRY: Final = 1e-3
+"""A patience that is over after one: what waits has to see that it is stopped."""
 
 
 def group_of(log_id: str) -> str:
@@ -144,7 +146,7 @@ def read_topics(
     """
     _check_format(lake, log_id, settings)
     stop, made = Event(), list[Committed]()
-    places = topic_partitions(settings, kafka)
+    places = broker_guard(kafka, seconds).call(topic_partitions, settings, kafka)
     client = consumer(kafka, group_of(log_id))
     reader = TopicConsumer(lake, log_id, client, decoder(settings.format, kafka), settings, kafka, stop=stop)
     deadline = Timer(seconds, stop.set)
@@ -165,7 +167,9 @@ def read_topics(
     return made
 
 
-def topic_partitions(settings: StreamSettings, kafka: KafkaSettings, *, seconds: float = 10.0) -> list[TopicPartition]:
+def topic_partitions(
+    settings: StreamSettings, kafka: KafkaSettings, *, seconds: float | None = None
+) -> list[TopicPartition]:
     """Give all partitions of a log's topics.
 
     Raises
@@ -194,12 +198,14 @@ def await_topics(settings: StreamSettings, kafka: KafkaSettings, stop: Event) ->
     NotFound
         Where there is no such topic.
     """
+    guard = broker_guard(kafka, _ONE_TRY)
     while not stop.is_set():
         try:
-            reach(kafka, stop=stop)
-            topic_partitions(settings, kafka)
+            guard.call(reach, kafka, stop=stop)
+            guard.call(topic_partitions, settings, kafka)
         except Unreachable as error:
             _LOG.warning("%s", error)
+            stop.wait(kafka.resilience.longest_wait)
         else:
             return True
     return False

@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition as Asked
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from ocelake.lake.batches import TopicPartition
-from ocelake.stream.client import admin, failure
+from ocelake.stream.client import admin, broker_guard, failure
 from ocelake.stream.follow import topic_partitions
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Lag:
 
 
 def lag_of(
-    lake: Lake, log_id: str, settings: StreamSettings, kafka: KafkaSettings, *, seconds: float = 10.0
+    lake: Lake, log_id: str, settings: StreamSettings, kafka: KafkaSettings, *, seconds: float | None = None
 ) -> list[Lag]:
     """Give the lag of each partition of a log's topics.
 
@@ -60,10 +60,12 @@ def lag_of(
     NotFound
         Where there is no such topic.
     """
-    places = topic_partitions(settings, kafka, seconds=seconds)
+    limit = seconds or kafka.resilience.call_seconds
+    guard = broker_guard(kafka, limit)
+    places = guard.call(topic_partitions, settings, kafka, seconds=limit)
     committed = lake.offsets(log_id)
     first, end = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]  # it has no types
-    starts, ends = (_offsets(places, spec, kafka, seconds) for spec in (first, end))
+    starts, ends = (guard.call(_offsets, places, spec, kafka, limit) for spec in (first, end))
     return [Lag(place, committed[place] + 1 if place in committed else starts[place], ends[place]) for place in places]
 
 

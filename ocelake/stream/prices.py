@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 from ocelake.errors import FeedRefused, NotFound, SettingError
 from ocelake.resilience import Guard
 from ocelake.settings import LogSettings, Resilience
-from ocelake.stream.client import create_topic, partitions
+from ocelake.stream.client import broker_guard, create_topic, partitions
 from ocelake.stream.encode import Batch
 from ocelake.stream.produce import produce
 from ocelake.stream.settings import KafkaSettings
@@ -202,10 +202,11 @@ def extract_prices(api: PriceApi, kafka: KafkaSettings, day: date, *, topic: str
             f"Of {len(rows):,} rows of {day} not one is a price: {', '.join(sorted(bad))}.",
             fix="Check whether the API has changed.",
         )
+    guard = broker_guard(kafka)
     try:
-        partitions(kafka, topic)
+        guard.call(partitions, kafka, topic)
     except NotFound:
-        create_topic(kafka, topic, PARTITIONS)
+        guard.call(create_topic, kafka, topic, PARTITIONS)
     produce(kafka, topic, [Batch(keys, values, np.zeros(len(values), np.int64))])
     return Extracted(day, len(rows), dict(bad), len({key for key in keys if key}), time.perf_counter() - began)
 

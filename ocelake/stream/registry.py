@@ -7,6 +7,8 @@ not answer is none, and worth another try.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final, Literal
 
@@ -69,14 +71,13 @@ class Registry:
         StreamError
             Where it refuses.
         """
-        try:
-            return self._guard.call(self._client.get_schema, number)
-        except SchemaRegistryError as error:
-            if error.http_status_code == HTTPStatus.NOT_FOUND:
-                return None
-            raise self._refused(error.error_message, f"The schema {number} cannot be read") from error
-        except ValueError as error:
-            raise self._refused(error, f"The schema {number} cannot be read") from error
+        with self._telling(f"The schema {number} cannot be read"):
+            try:
+                return self._guard.call(self._client.get_schema, number)
+            except SchemaRegistryError as error:
+                if error.http_status_code == HTTPStatus.NOT_FOUND:
+                    return None
+                raise
 
     def register(self, topic: str, text: str, kind: Literal["AVRO", "PROTOBUF"]) -> int:
         """Have a schema of a topic's messages, and give its number.
@@ -88,19 +89,21 @@ class Registry:
         StreamError
             Where it refuses, such as a schema that does not go with the topic's former one.
         """
-        try:
+        with self._telling(f"The schema of {topic!r} cannot be registered"):
             return self._guard.call(self._client.register_schema, f"{topic}-value", Schema(text, kind))
-        except SchemaRegistryError as error:
-            raise self._refused(error.error_message, f"The schema of {topic!r} cannot be registered") from error
-        except ValueError as error:
-            raise self._refused(error, f"The schema of {topic!r} cannot be registered") from error
 
-    def _refused(self, why: object, what: str) -> StreamError:
-        return StreamError(
-            f"{what}: {self._settings.hide(str(why)).rstrip('.')}.",
-            where=self._settings.schema_registry_url,
-            fix="Check SCHEMA_REGISTRY_URL, SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO, and the rights of the user.",
-        )
+    @contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """Say what failed where the registry refuses."""
+        try:
+            yield
+        except (SchemaRegistryError, ValueError) as error:
+            why = error.error_message if isinstance(error, SchemaRegistryError) else error
+            raise StreamError(
+                f"{what}: {self._settings.hide(str(why)).rstrip('.')}.",
+                where=self._settings.schema_registry_url,
+                fix="Check SCHEMA_REGISTRY_URL, SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO, and the rights of the user.",
+            ) from error
 
 
 def framed(number: int) -> bytes:

@@ -89,11 +89,17 @@ def read_up(lake: Lake, kafka: KafkaSettings, topic: str, **options: Any) -> lis
     return made
 
 
-def read_up_and_die(settings: LakeSettings, kafka: KafkaSettings, topic: str, step: int) -> None:
+def read_up_and_die(
+    settings: LakeSettings,
+    kafka: KafkaSettings,
+    topic: str,
+    step: int,
+    steps: tuple[tuple[Any, str], ...] = (*STEPS, *BETWEEN),
+) -> None:
     """Read all partitions to their ends, and die on the way."""
     lake = open_lake(settings=settings)
     lake.ensure_tables()
-    die_at(step, (*STEPS, *BETWEEN))
+    die_at(step, steps)
     read_up(lake, kafka, topic)
 
 

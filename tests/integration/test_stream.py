@@ -27,6 +27,7 @@ from ocelake.stream.client import admin, create_topic, producer, reach
 from ocelake.stream.consumer import TopicConsumer
 from ocelake.stream.embedded import embedded_broker
 from ocelake.stream.lag import lag_of
+from ocelake.stream.offsets import CommittedOffsets
 from ocelake.stream.settings import KafkaSettings
 from tests.integration.conftest import free_port
 from tests.integration.kafka_fixtures import *  # noqa: F403  # fixtures
@@ -101,9 +102,15 @@ def test_killed_at_every_step_between_poll_and_commit(
         if completed:
             break
         assert step < MOST_STEPS
-    assert_ranges_tile(open_lake(settings=settings))
+    sent += produce(mock_kafka, topic, (f"last-{n}" for n in range(8)))
+    process = start(read_up_and_die, settings, mock_kafka, topic, 1, ((CommittedOffsets, "published"),))
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    lake = open_lake(settings=settings)
+    assert difference(lake, sent) == ({}, {}), "it died right after the commit"
+    assert_ranges_tile(lake)
     assert died_old > (20 if LONG else 5)
-    assert died_new >= LONG
+    assert died_new >= LONG, "of the other steps, which are every fourth in the short form"
 
 
 def test_messages_that_expired_before_they_were_read_are_told_and_not_passed_over(
@@ -233,6 +240,8 @@ def test_waiting_for_a_broker_ends_soon_after_it_is_stopped() -> None:
     began = time.monotonic()
     assert not follow.await_topics(StreamSettings(topics=("t",)), nobody, stop)
     assert time.monotonic() - began < 3
+    circuit = {"system": "broker", "place": nobody.bootstrap_servers or ""}
+    assert metrics.REGISTRY.get_sample_value("ocelake_failures_total", circuit) == 1
 
 
 @pytest.mark.kafka
