@@ -64,7 +64,10 @@ _CONSUMER: Final[Mapping[str, object]] = {
     "auto.offset.reset": "error",  # messages that the broker no longer has are not passed over in silence
     "isolation.level": "read_committed",
     "enable.partition.eof": True,  # tells what else was read than messages: the marks of transactions
-    "queued.max.messages.kbytes": 32_768,
+    # While a batch is being published the next one is fetched: at once where there is room again, and bounded by bytes.
+    "queued.max.messages.kbytes": 65_536,
+    "queued.min.messages": 1_000_000,
+    "fetch.queue.backoff.ms": 5,
     "session.timeout.ms": 10_000,  # so long nobody reads the partitions of a member that died
     "partition.assignment.strategy": "cooperative-sticky",  # who comes or goes does not stop the others
 }
