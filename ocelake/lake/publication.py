@@ -139,7 +139,8 @@ class Publication:
         identifier : str
             A table of the layer.
         add, remove : DataFrame, optional
-            Rows to add (the table's columns without ``log_id`` and ``bucket``), and rows to remove, by their key.
+            Rows to add (the table's columns without ``log_id`` and ``bucket``), and rows to remove, by their key; see
+            `ocelake.lake.rows.files_holding` for what else says where they are.
 
         Raises
         ------

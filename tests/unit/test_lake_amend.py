@@ -128,3 +128,16 @@ def test_any_sequence_of_amendments_gives_the_set_of_rows(shared: Lake, steps: l
         if compacted and there:
             compact(shared, EVENTS, log_id)
     assert_frame_equal(rows(shared, log_id), every[sorted(there)])
+
+
+def test_rows_go_by_their_key_whatever_else_is_said_of_them(lake: Lake) -> None:
+    every = events(5)
+    amend(lake, "A", add=every)
+    moved = every[:2].with_columns(pl.col("time") + pl.duration(days=400))
+    assert amend(lake, "A", add=moved, remove=moved).rows[EVENTS] == 5
+    assert (
+        lake.read(EVENTS, "A")
+        .filter(pl.col("event_id").is_in(moved["event_id"].implode()))["time"]
+        .sort()
+        .equals(moved["time"].sort())
+    )
