@@ -51,11 +51,13 @@ def window_changes(lake: Lake, before: PublicationRecord, silver: PublicationRec
     log_id, now, then = silver.log_id, lake.moment(silver.publication_id), lake.moment(before.publication_id)
     since = lake.moment(before.reads["silver"])
     events = pl.concat(lake.changes("ocel.events", log_id, since=since, until=now)).select(_EVENT)
-    measured = pl.concat(lake.changes("ocel.event_attributes", log_id, since=since, until=now))
-    ids = measured.filter(pl.col("name").is_in(settings.measures))["event_id"].unique()
-    ids = ids.filter(~ids.is_in(events["event_id"].implode()))
-    corrected = lake.scan("ocel.events", log_id, as_of=now, columns=_EVENT).filter(among("event_id", ids)).collect()
-    changed = pl.concat([events, corrected])
+    changed = events
+    if settings.measures:  # an attribute may come to be a number with no change of its event
+        values = pl.concat(lake.changes("ocel.event_attributes", log_id, since=since, until=now))
+        ids = values.filter(pl.col("name").is_in(settings.measures))["event_id"].unique()
+        of_values = among("event_id", ids.filter(~ids.is_in(events["event_id"].implode())))
+        there = lake.scan("ocel.events", log_id, as_of=now, columns=_EVENT)
+        changed = pl.concat([events, there.filter(of_values).collect()])
     rows = _rows(lake, log_id, now, settings)
     went, made = [as_table(TABLE).select(_KEY)], []
     for window in settings.windows:
