@@ -56,8 +56,8 @@ def window_changes(lake: Lake, before: PublicationRecord, silver: PublicationRec
         values = pl.concat(lake.changes("ocel.event_attributes", log_id, since=since, until=now))
         ids = values.filter(pl.col("name").is_in(settings.measures))["event_id"].unique()
         of_values = among("event_id", ids.filter(~ids.is_in(events["event_id"].implode())))
-        there = lake.scan("ocel.events", log_id, as_of=now, columns=_EVENT)
-        changed = pl.concat([events, there.filter(of_values).collect()])
+        every = lake.scan("ocel.events", log_id, as_of=now, columns=_EVENT)
+        changed = pl.concat([events, every.filter(of_values).collect()])
     rows = _rows(lake, log_id, now, settings)
     went, made = [as_table(TABLE).select(_KEY)], []
     for window in settings.windows:
