@@ -220,7 +220,7 @@ def _key(row: Any) -> str:
 def _bad(values: list[bytes]) -> Counter[str]:
     """Count what will not be accepted, by the reasons that silver has."""
     ticks = decode_ticks(range(len(values)), values).ticks.with_columns(batch_id=pl.lit("day"))
-    batch = pl.DataFrame({"batch_id": ["day"], "source": "api", "first_offset": 0})
+    batch = pl.DataFrame({"batch_id": ["day"], "source": "api", "partition": 0, "first_offset": 0})
     reasons = conform_ticks(ticks, batch, LogSettings()).quarantine["reason"]
     return Counter(reason for reason in reasons if reason not in LOST)
 

@@ -187,7 +187,7 @@ def test_an_older_catalog_gets_what_lookups_need(lake: Lake) -> None:
 @pytest.mark.slow
 def test_micro_batches_leave_commits_and_reads_as_fast_as_the_first(tmp_path: Path) -> None:
     """OCELAKE_TEST_PUBLICATIONS=10000 is the full form. Processor time is compared: it does not depend on others."""
-    number = int(os.environ.get("OCELAKE_TEST_PUBLICATIONS", "300"))
+    number = int(os.environ.get("OCELAKE_TEST_PUBLICATIONS", "100"))
     *_, last, compacted = health.measure(tmp_path, number, 1, timedelta(seconds=5))
     print(last, compacted, sep="\n")
     assert last["ratio"] < 2
