@@ -95,7 +95,11 @@ def stream_log(
         def advanced(found: Mapping[Layer, PublicationRecord], seconds: float, came: Arrivals | None) -> None:
             told: dict[str, object] = {"seconds": round(seconds, 3)}
             if came is not None:
-                told |= {"watermark": str(came.watermark), "new_events": came.events, "late_share": came.late_share}
+                told |= {
+                    "watermark": str(came.watermark),
+                    "new_events": came.events,
+                    "late_share": round(came.late_share, 4),
+                }
             for record in found.values():
                 report.published(record, told)
             newest = ", ".join(record.publication_id for record in found.values())
