@@ -443,6 +443,8 @@ class WindowSettings(BaseModel):
     def _one_kind(self) -> Self:
         if (self.gap is None) == (self.length is None) or (self.gap is not None and self.step is not None):
             raise ValueError("say either length, and perhaps step, or gap")
+        if len(set(self.measures)) < len(self.measures):
+            raise ValueError("a measure is named twice")
         if self.length and self.step and duration(self.step) > duration(self.length):
             raise ValueError("step is at most as long as length: else events between windows would be in none")
         return self

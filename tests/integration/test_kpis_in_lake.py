@@ -137,6 +137,7 @@ def test_without_windows_there_are_none_and_a_stream_makes_nothing_of_it(tmp_pat
         ("{name: a, length: 1h, gap: 5m}", "say either length"),
         ("{name: a, length: 1h, step: 2h}", "at most as long"),
         ("{name: a, length: soon}", "no length of a window"),
+        ("{name: a, length: 1h, measures: [price, price]}", "named twice"),
         ("{name: a, length: 1h}, {name: a, gap: 1h}", "one name"),
     ],
 )
