@@ -196,6 +196,12 @@ class _SliceFiles(_OverwriteFiles):
                 with suppress(OSError):
                     self._io.delete(path)
 
+    def _build_manifest_evaluator(self, spec_id: int) -> Callable[[ManifestFile], bool]:
+        # pyiceberg's keeps the bounds of the manifest it looks at, and several threads ask the same one: one of them
+        # would then be told of another's manifest, and miss the files to be removed.
+        build = super()._build_manifest_evaluator
+        return lambda manifest: build(spec_id)(manifest)
+
     def _existing_manifests(self) -> list[ManifestFile]:
         # A manifest of deleted entries only says what an earlier snapshot took away.
         return [m for m in super()._existing_manifests() if m.has_added_files() or m.has_existing_files()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +16,8 @@ from ocelake.errors import LakeError, StalePublication
 from ocelake.lake import Lake, open_lake
 from ocelake.lake.maintenance import compact
 from ocelake.lake.publication import PublicationRecord
-from tests.lake_frames import events
+from ocelake.lake.snapshots import slice_files, stage_files
+from tests.lake_frames import events, publish_silver
 
 EVENTS = "ocel.events"
 
@@ -42,6 +44,22 @@ def rows(lake: Lake, log_id: str = "A", **moment: str) -> pl.DataFrame:
 
 def paths(lake: Lake, log_id: str = "A") -> set[str]:
     return set(lake.plan(EVENTS, log_id=log_id).paths)
+
+
+def test_files_to_be_removed_are_found_while_threads_look_at_many_manifests(lake: Lake) -> None:
+    logs = [f"log{i:02}" for i in range(12)]
+    for log_id in logs:
+        publish_silver(lake, log_id, 2, "a")
+    table = lake.store.tables([EVENTS])[EVENTS]
+    assert len(table.current_snapshot().manifests(table.io)) > 6
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for log_id in logs * 10:
+            files = slice_files(table, log_id)
+            stage_files(table, add=files, remove=files).discard()
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_rows_come_and_go_and_files_without_them_stay(lake: Lake) -> None:
