@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from ocelake.landing import Mark, land, landed_files, log_id_for, marks, newly_stable, unreadable_names
@@ -69,7 +70,8 @@ def test_processes_that_land_files_of_one_name_keep_them_all(tmp_path: Path) -> 
         source.parent.mkdir()
         source.write_text(str(number % 4) * 100_000)
         sources.append(source)
-    with ProcessPoolExecutor(4) as pool:
+    # Not forked: the threads of the engines that other tests started would not survive it.
+    with ProcessPoolExecutor(4, get_context("forkserver")) as pool:
         landed = list(pool.map(partial(land, landing=tmp_path / "landing", log_id="x"), sources))
     assert [path.read_text()[0] for path in landed] == [str(number % 4) for number in range(8)]
     names = {path.name for path in (tmp_path / "landing" / "x").iterdir()}
