@@ -12,11 +12,12 @@ from assets.bronze import bronze, price_ticks
 from assets.feeds import commodity_prices
 from assets.gold import analysis, bars, gold, kpis, model, policy_asset
 from assets.lake import light_upkeep, maintenance, verification
+from assets.ml import champions, features, models, monitoring, predictions
 from assets.silver import prices, silver
 from ocelake.lake.policy import declared_rules
 from ocelake.mining.constraints import Rule
 from ocelake.settings import LakeSettings
-from resources import KafkaResource, LakeResource, PriceApiResource, duckdb_resource
+from resources import KafkaResource, LakeResource, MlflowResource, PriceApiResource, duckdb_resource
 from schedules import (
     bronze_job,
     gold_job,
@@ -25,10 +26,14 @@ from schedules import (
     light_upkeep_job,
     maintenance_job,
     maintenance_nightly,
+    prediction_job,
+    predictions_half_hourly,
     price_extraction_daily,
     price_extraction_job,
     prices_job,
     silver_job,
+    training_job,
+    training_weekly,
     verification_daily,
     verification_job,
 )
@@ -50,18 +55,24 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
     return Definitions(
         assets=[
             *(bronze, silver, gold, analysis, model, policy_asset(checked), kpis),
+            *(features, models, champions, predictions, monitoring),
             *(commodity_prices, price_ticks, prices, bars),
             *(light_upkeep, maintenance, verification),
         ],
         jobs=[
             *(ingest_job, bronze_job, silver_job, gold_job),
+            *(training_job, prediction_job),
             *(price_extraction_job, prices_job),
             *(light_upkeep_job, maintenance_job, verification_job),
         ],
-        schedules=[light_upkeep_hourly, maintenance_nightly, verification_daily, price_extraction_daily],
-        sensors=[sensors.landing_file_stable, sensors.topic_lagging, sensors.table_automation],
+        schedules=[
+            *(light_upkeep_hourly, maintenance_nightly, verification_daily),
+            *(price_extraction_daily, training_weekly, predictions_half_hourly),
+        ],
+        sensors=[sensors.landing_file_stable, sensors.topic_lagging, sensors.models_drifted, sensors.table_automation],
         resources={
             "lake": LakeResource(),
+            "mlflow": MlflowResource(),
             "kafka": KafkaResource(),
             "price_api": PriceApiResource(),
             "duckdb": duckdb_resource(),

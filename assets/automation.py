@@ -14,7 +14,7 @@ from typing import Final
 
 from dagster import AutomationCondition
 
-__all__ = ["ON_NEW_INPUT", "ON_NEW_INPUT_AT_TIMES"]
+__all__ = ["ON_NEW_INPUT", "ON_NEW_INPUT_AT_TIMES", "ON_NEW_INPUT_ONCE_THERE"]
 
 _TOLD_BY_STREAM: Final = (
     # Every run of a log has its partition for a tag; what a stream reports is of no run, and is the newest there is.
@@ -48,3 +48,8 @@ ON_NEW_INPUT: Final = (_CHANGED & _READY).with_label("on new input, once its che
 ON_NEW_INPUT_AT_TIMES: Final = (_CHANGED & _TURN & _READY).with_label(
     "on new input, once its checks passed, at most every five minutes"
 )
+
+ON_NEW_INPUT_ONCE_THERE: Final = (~AutomationCondition.missing() & ON_NEW_INPUT_AT_TIMES).with_label(
+    "where it was built before: on new input, once its checks passed, at most every five minutes"
+)
+"""Of what not every log wants: predictions begin with a training that somebody asks for."""

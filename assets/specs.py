@@ -116,6 +116,22 @@ _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
         (spec.identifier for spec in cost.SPECS), (*_TRACES, "ocel.event_attributes", "ocel.execution_events")
     ),
     "gold.event_windows": ("ocel.events", "ocel.event_attributes"),
+    **dict.fromkeys(
+        (spec.identifier for spec in layer_tables("features")),
+        (*_TRACES, "ocel.object_objects", "ocel.event_attributes", "ocel.object_attributes"),
+    ),
+    **dict.fromkeys(
+        (spec.identifier for spec in layer_tables("models")),
+        ("features.columns", "features.prefixes", "features.labels"),
+    ),
+    "models.champions": ("models.tasks",),
+    **dict.fromkeys(
+        ("gold.predictions", "gold.early_warnings"),
+        ("features.columns", "features.prefixes", "features.labels", "models.champions"),
+    ),
+    "gold.demand_forecast": ("ocel.events",),
+    "gold.anomalies": ("ocel.events", "features.columns", "features.prefixes"),
+    "models.monitoring": ("features.columns", "features.prefixes", "features.labels", "models.champions"),
     "silver.prices": ("bronze.price_ticks",),
     "silver.price_quarantine": ("bronze.price_ticks",),
     "silver.price_accounting": ("bronze.price_ticks",),
@@ -279,6 +295,7 @@ def _type_name(dtype: Any) -> str:
         pl.Int64: "long",
         pl.Int32: "int",
         pl.Float64: "double",
+        pl.Float32: "float",
         pl.Boolean: "boolean",
         pl.Datetime: "timestamptz",
     }

@@ -486,6 +486,44 @@ def diff(
 
 
 @app.command()
+def train(log: LogArgument) -> None:
+    """Train and judge the models of a log, promote what is good enough, and predict what is running."""
+    from ocelake.console import print_results, run_progress
+    from ocelake.run import run_job
+
+    lake = _lake()
+    _known(lake, log)
+    with run_progress(log) as progress:
+        outcome = run_job("training_job", log, progress.step)
+    if lake.latest(log, "models"):
+        print_results(lake, log, outcome.warnings)
+    for problem in outcome.problems[:-1]:
+        _tell(problem)
+    if outcome.problems:
+        raise outcome.problems[-1]
+
+
+@app.command()
+def predict(
+    log: LogArgument,
+    thing: Annotated[str, typer.Argument(metavar="OBJECT", help="The object's id.", show_default=False)],
+    output: FormatOption = Format.table,
+) -> None:
+    """Say what is to be expected of an object, as of its last event, and why."""
+    from ocelake.console import print_prediction
+    from ocelake.predict import predict_object
+    from ocelake.registry import open_registry
+
+    lake = _lake()
+    _known(lake, log)
+    found = predict_object(lake, open_registry(lake.settings), log, thing)
+    if output is Format.table:
+        print_prediction(found)
+    else:
+        _print(found, output)
+
+
+@app.command()
 def rules(
     log: LogArgument,
     rows: Annotated[int, typer.Option(min=0, help="How many violations to show.")] = 20,

@@ -31,9 +31,13 @@ __all__ = [
     "print_frame",
     "print_ingested",
     "print_logs",
+    "print_prediction",
     "print_quarantine",
+    "print_results",
     "print_tables",
     "print_validation",
+    "results",
+    "results_table",
     "run_progress",
     "without_bytes",
 ]
@@ -177,6 +181,80 @@ def print_ingested(lake: Lake, log_id: str, seconds: float, warnings: Sequence[t
         "make ui",
     ):
         console.print(f"  {command}", style="cyan", soft_wrap=True)
+
+
+def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] = ()) -> None:
+    """Print how the models of a log are beside their baselines, and what they say of what is running."""
+    console = Console(highlight=False)
+    tasks = lake.read("models.tasks", log_id)
+    table = Table(title=f"Predictions of {log_id}, on what came later", title_justify="left", header_style="bold")
+    for name in _RESULTS:
+        table.add_column(name, justify="left" if name in _RESULTS[:3] else "right")
+    for row in results(tasks):
+        table.add_row(*row)
+    console.print(table)
+    for kind, task, reason in tasks.filter(~pl.col("trained")).select("object_type", "task", "reason").iter_rows():
+        console.print(Text(f"No model for {task} of {kind}: {reason}"))
+    for name, found in warnings:
+        if name not in ("baselines_beaten", "tasks_trained"):  # the table says so
+            console.print(Text.assemble(("Warning ", "bold yellow"), (name, "yellow"), f": {found}"))
+    if lake.latest(log_id, "predictions"):
+        counts = (lake.read(f"gold.{name}", log_id).height for name in ("predictions", "early_warnings", "anomalies"))
+        console.print("{:,} predictions of what is running, {:,} early warnings, {:,} anomalies.".format(*counts))
+
+
+_RESULTS = ("object type", "task", "metric", "baseline", "ours", "difference (95%)", "test prefixes", "champion")
+
+
+def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
+    """Give the rows of the results table, as text: every trained task beside its baseline."""
+    rows: list[tuple[str, ...]] = []
+    for row in tasks.filter(pl.col("trained")).sort("object_type", "task").iter_rows(named=True):
+        metric = "mae, days" if row["metric"] == "mae" else row["metric"]
+        low, high = row["difference_low"], row["difference_high"]
+        verdict = "promoted" if row["promotable"] else "no: worse than before" if row["better"] else "no: not better"
+        rows.append(
+            (
+                row["object_type"],
+                row["task"],
+                metric,
+                f"{row['baseline']:.3f}",
+                f"{row['model']:.3f}",
+                f"{row['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
+                f"{row['test_rows']:,}",
+                verdict,
+            )
+        )
+    return rows
+
+
+def results_table(tasks: pl.DataFrame) -> str:
+    """Give the results table as Markdown."""
+    lines = [f"| {' | '.join(row)} |" for row in results(tasks)]
+    reasons = tasks.filter(~pl.col("trained")).select("object_type", "task", "reason").iter_rows()
+    said = [f"No model for {task} of {kind}: {reason}" for kind, task, reason in reasons]
+    return "\n".join(
+        [f"| {' | '.join(_RESULTS)} |", "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |", *lines, "", *said]
+    )
+
+
+def print_prediction(predictions: pl.DataFrame) -> None:
+    """Print what models say of one object."""
+    console = Console(highlight=False)
+    first = predictions.row(0, named=True)
+    console.print(
+        f"[bold]{first['object_type']} {first['object_id']}[/], after {first['position']} events, "
+        f"the last at {first['time']:%Y-%m-%d %H:%M} UTC"
+    )
+    for row in predictions.iter_rows(named=True):
+        if row["prediction"] is None:
+            days = [row[name] / 86_400 for name in ("prediction_float", "low", "high")]
+            said = "{:.1f} days ({:.1f} to {:.1f} in 8 of 10 cases)".format(*days)
+        else:
+            said = f"{row['prediction']} ({row['probability']:.0%})"
+        console.print(Text.assemble((f"  {row['task']}: ", "bold"), said))
+        console.print(Text(f"    because of {', '.join(row['reasons'])}", style="dim"))
+        console.print(Text(f"    by {row['model_name']}, version {row['model_version']}", style="dim"))
 
 
 def print_quarantine(lake: Lake, log_id: str, rows: int) -> None:

@@ -22,7 +22,7 @@ from ocelake.errors import LogRefused, OcelakeError, SettingError
 from ocelake.settings import home_path
 from ocelake.tables import TABLES, Layer
 
-__all__ = ["LiveReport", "Outcome", "logs_registered", "register_log", "run_graph"]
+__all__ = ["LiveReport", "Outcome", "logs_registered", "register_log", "run_graph", "run_job"]
 
 if TYPE_CHECKING:
     from ocelake.lake import PublicationRecord
@@ -41,6 +41,11 @@ _ADVICE: Final[Mapping[Layer, str]] = {
     "model": "The model before it stays current, if there was one. Its settings are in logs/<log>.mining.yaml.",
     "policy": "Correct logs/<log>.rules.yaml or logs/<log>.cost.yaml, then materialize it again.",
     "kpis": "Correct logs/<log>.kpis.yaml, then materialize it again.",
+    "features": "Correct logs/<log>.predict.yaml, then train again.",
+    "models": "The champions stay, if there are any. What is predicted, logs/<log>.predict.yaml says.",
+    "champions": "Correct logs/<log>.predict.yaml, then train again.",
+    "predictions": "Correct logs/<log>.predict.yaml, then train again.",
+    "monitoring": "Train again.",
     "prices": "Correct the feed or its settings (logs/<log>.yaml), then materialize it again.",
     "bars": "Correct logs/<log>.prices.yaml, then materialize it again.",
 }
@@ -85,6 +90,23 @@ def run_graph(log_id: str, files: list[str], told: Callable[[str, str], None]) -
     told : callable
         Called with a step's name and ``start``, ``done``, ``failed`` or ``skipped``.
     """
+    return run_job("ingest_job", log_id, told, {"bronze": {"config": {"files": files}}})
+
+
+def run_job(name: str, log_id: str, told: Callable[[str, str], None], ops: Mapping[str, Any] | None = None) -> Outcome:
+    """Run a job for one log.
+
+    Parameters
+    ----------
+    name : str
+        Of the job, such as ``training_job``.
+    log_id : str
+        The log; registered if it is not.
+    told : callable
+        As in `run_graph`.
+    ops : mapping of str to any, optional
+        Configuration of its steps.
+    """
     project = _project()
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
@@ -92,14 +114,14 @@ def run_graph(log_id: str, files: list[str], told: Callable[[str, str], None]) -
     instance.add_dynamic_partitions(_PARTITIONS, [log_id])
     from definitions import build_defs
 
-    job, run_id = build_defs().resolve_job_def("ingest_job"), str(uuid4())
+    job, run_id = build_defs().resolve_job_def(name), str(uuid4())
     with _following(instance, run_id, told):
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             partition_key=log_id,
             run_config={
-                "ops": {"bronze": {"config": {"files": files}}},
+                "ops": dict(ops or {}),
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
             raise_on_error=False,

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ocelake.errors import SettingError
 
 __all__ = [
+    "INTERVAL",
     "LOG_ID",
     "FileSettings",
     "KpiSettings",
@@ -48,7 +49,7 @@ _UNITS: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
-_INTERVAL: Final = re.compile(r"[1-9][0-9]{0,4}[smhdw]")
+INTERVAL: Final = re.compile(r"[1-9][0-9]{0,4}[smhdw]")
 
 
 def duration(text: str) -> timedelta:
@@ -435,7 +436,7 @@ class WindowSettings(BaseModel):
     @field_validator("length", "step", "gap")
     @classmethod
     def _known_lengths(cls, length: str | None) -> str | None:
-        if length is not None and not _INTERVAL.fullmatch(length):
+        if length is not None and not INTERVAL.fullmatch(length):
             raise ValueError(f"{length!r} is no length of a window: use a number and s, m, h, d or w, as in 5m")
         return length
 
@@ -526,7 +527,7 @@ class PriceSettings(FileSettings):
     @classmethod
     def _known_intervals(cls, intervals: tuple[str, ...]) -> tuple[str, ...]:
         for interval in intervals:
-            if not _INTERVAL.fullmatch(interval):
+            if not INTERVAL.fullmatch(interval):
                 raise ValueError(f"{interval!r} is no length of a bar: use a number and s, m, h, d or w, as in 5m")
         return intervals
 

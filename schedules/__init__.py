@@ -9,10 +9,13 @@ from schedules.jobs import (
     ingest_job,
     light_upkeep_job,
     maintenance_job,
+    prediction_job,
     prices_job,
     silver_job,
+    training_job,
     verification_job,
 )
+from schedules.predictions import predictions_half_hourly, training_weekly
 from schedules.upkeep import light_upkeep_hourly, maintenance_nightly, verification_daily
 
 __all__ = [
@@ -23,10 +26,14 @@ __all__ = [
     "light_upkeep_job",
     "maintenance_job",
     "maintenance_nightly",
+    "prediction_job",
+    "predictions_half_hourly",
     "price_extraction_daily",
     "price_extraction_job",
     "prices_job",
     "silver_job",
+    "training_job",
+    "training_weekly",
     "verification_daily",
     "verification_job",
 ]

@@ -14,8 +14,10 @@ __all__ = [
     "ingest_job",
     "light_upkeep_job",
     "maintenance_job",
+    "prediction_job",
     "prices_job",
     "silver_job",
+    "training_job",
     "verification_job",
 ]
 
@@ -51,6 +53,19 @@ prices_job: Final = define_asset_job(
     _PRICES,
     partitions_def=LOGS,
     description="The price ticks of a log, all the way to bars.",
+)
+training_job: Final = define_asset_job(
+    "training_job",
+    AssetSelection.groups("ml"),
+    partitions_def=LOGS,
+    description="A log's features, models, champions, predictions and their monitoring.",
+)
+prediction_job: Final = define_asset_job(
+    "prediction_job",
+    AssetSelection.groups("ml")
+    - AssetSelection.keys(*(["models", name] for name in ("tasks", "metrics", "champions"))),
+    partitions_def=LOGS,
+    description="A log's features, and what its champions say of what is running.",
 )
 maintenance_job: Final = define_asset_job(
     "maintenance_job", AssetSelection.keys(["lake", "maintenance"]), description="Upkeep of all tables."

@@ -8,8 +8,8 @@ __all__ = ["table_automation"]
 
 table_automation = AutomationConditionSensorDefinition(
     name="tables_changed",
-    target=AssetSelection.groups("silver", "gold"),
+    target=AssetSelection.groups("silver", "gold", "ml"),
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=10,
-    description="Builds silver and gold of a log when a table that they read has changed and its checks passed.",
+    description="Builds silver, gold and predictions of a log when what they read has changed and its checks passed.",
 )

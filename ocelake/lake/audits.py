@@ -19,18 +19,26 @@ from ocelake.ticks import LOST
 __all__ = [
     "ANALYSIS_CHECKS",
     "BAR_CHECKS",
+    "CHAMPION_CHECKS",
+    "FEATURE_CHECKS",
     "GOLD_CHECKS",
     "MODEL_CHECKS",
+    "MONITORING_CHECKS",
     "POLICY_CHECKS",
+    "PREDICTION_CHECKS",
     "PRICE_CHECKS",
     "SILVER_CHECKS",
+    "TRAINING_CHECKS",
     "audit_analysis",
     "audit_bars",
     "audit_gold",
     "audit_model",
+    "audit_monitoring",
+    "audit_plainly",
     "audit_policy",
     "audit_prices",
     "audit_silver",
+    "audit_training",
     "blocking",
 ]
 
@@ -85,6 +93,40 @@ _BARS_SOUND: Final = Check(
     "No bar opens or closes outside of its low and high.",
 )
 
+_CHALLENGER: Final = Check(
+    "challenger_promotable",
+    "models.tasks",
+    "error",
+    "Of the models that were trained, one at least is better than its baseline and no worse than the champion.",
+)
+_BASELINES: Final = Check(
+    "baselines_beaten",
+    "models.metrics",
+    "warn",
+    "Every model is better than its baseline, beyond the 95% interval of the difference.",
+)
+_TRAINED: Final = Check(
+    "tasks_trained",
+    "models.tasks",
+    "warn",
+    "There is a model for every task; a small or odd log has none, and says why.",
+)
+_FEATURES_STEADY: Final = Check(
+    "features_steady",
+    "models.monitoring",
+    "warn",
+    "No feature is distributed otherwise than when the champion was trained.",
+)
+_PREDICTIONS_STEADY: Final = Check(
+    "predictions_steady", "models.monitoring", "warn", "The champion predicts the same things as often as in its test."
+)
+_ERROR_STEADY: Final = Check(
+    "errors_as_tested",
+    "models.monitoring",
+    "warn",
+    "Where outcomes have arrived, the champion errs no more than in its test.",
+)
+
 
 def _table_checks(layer: Layer) -> tuple[Check, ...]:
     return tuple(check for spec in layer_tables(layer) for check in table_checks(spec))
@@ -97,6 +139,11 @@ MODEL_CHECKS: Final = (*_table_checks("model"), _NETS_SOUND, _LOG_REPLAYABLE)
 POLICY_CHECKS: Final = (*_table_checks("policy"), _COSTS_APPLY)
 KPI_CHECKS: Final = _table_checks("kpis")
 PRICE_CHECKS: Final = (*_table_checks("prices"), _TICKS_ACCOUNTED, _TICKS_SOUND, _CURRENCIES_STEADY)
+FEATURE_CHECKS: Final = _table_checks("features")
+TRAINING_CHECKS: Final = (*_table_checks("models"), _TRAINED, _BASELINES, _CHALLENGER)
+CHAMPION_CHECKS: Final = _table_checks("champions")
+PREDICTION_CHECKS: Final = _table_checks("predictions")
+MONITORING_CHECKS: Final = (*_table_checks("monitoring"), _FEATURES_STEADY, _PREDICTIONS_STEADY, _ERROR_STEADY)
 BAR_CHECKS: Final = (*_table_checks("bars"), _BARS_SOUND)
 
 
@@ -163,6 +210,49 @@ def audit_policy(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
     """Check the staged policy tables of a log; one finding for each of `POLICY_CHECKS`."""
     without_effect = tables["gold.cost_summary"]["without_effect"].drop_nulls()
     return [*_audit_tables(tables), _found(_COSTS_APPLY, len(without_effect), " ".join(without_effect))]
+
+
+def audit_plainly(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+    """Check staged tables of which nothing is asked but what the registry says: features, champions, predictions."""
+    return _audit_tables(tables)
+
+
+def audit_training(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+    """Check the staged tables of a training; one finding for each of `TRAINING_CHECKS`.
+
+    That no model may be promoted keeps nothing from being published, but the promotion from being made.
+    """
+    tasks = tables["models.tasks"]
+    trained = tasks.filter(pl.col("trained"))
+    without = tasks.filter(~pl.col("trained"))
+    worse = trained.filter(~pl.col("better"))
+    none = trained.height if not trained["promotable"].any() else 0
+    named = "; ".join(
+        f"{task} of {kind}: {reason}"
+        for task, kind, reason in without.select("task", "object_type", "reason").iter_rows()
+    )
+    beaten = ", ".join(f"{task} of {kind}" for task, kind in worse.select("task", "object_type").iter_rows())
+    return [
+        *_audit_tables(tables),
+        _found(_TRAINED, without.height, f"There is none for {named}"),
+        _found(_BASELINES, worse.height, f"Not so for {beaten}."),
+        _found(_CHALLENGER, none, f"None of {trained.height} is: {beaten or 'the champions are better'}."),
+    ]
+
+
+def audit_monitoring(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
+    """Check the staged monitoring of a log; one finding for each of `MONITORING_CHECKS`."""
+    alarms = tables["models.monitoring"].filter(pl.col("alarm"))
+    checks = {"feature_drift": _FEATURES_STEADY, "prediction_drift": _PREDICTIONS_STEADY, "error": _ERROR_STEADY}
+    found = _audit_tables(tables)
+    for measure, check in checks.items():
+        rows = alarms.filter(pl.col("measure") == measure).sort("value", descending=True)
+        told = ", ".join(
+            f"{subject} of {kind} ({value:.3g})"
+            for subject, kind, value in rows.select("subject", "object_type", "value").head(5).iter_rows()
+        )
+        found.append(_found(check, rows.height, f"Not so: {told}."))
+    return found
 
 
 def audit_kpis(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:

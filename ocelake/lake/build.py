@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from ocelake.draw import lay_out_ocpn
 from ocelake.errors import NotFound
+from ocelake.lake.features import Prediction, feature_tables, load_prediction
 from ocelake.lake.kpis import TABLE as WINDOWS
 from ocelake.lake.kpis import window_table
 from ocelake.lake.policy import Policy, load_policy
@@ -222,6 +223,10 @@ def _kpis(lake: Lake, sources: Sources, settings: KpiSettings, number: int) -> T
     return {WINDOWS: window_table(lake, sources["silver"], settings)}
 
 
+def _features(lake: Lake, sources: Sources, settings: Prediction, number: int) -> Tables:
+    return feature_tables(lake, sources["silver"], settings)
+
+
 def _prices(lake: Lake, sources: Sources, settings: LogSettings, number: int) -> Tables:
     return price_tables(lake, sources["bronze"], settings)
 
@@ -237,6 +242,7 @@ STEPS: Final[Mapping[Layer, Step]] = {
     "model": Step("model", lambda lake, log: lake.settings.mining(log), MiningSettings.model_validate, _model),
     "policy": Step("policy", load_policy, Policy.model_validate, _policy),
     "kpis": Step("kpis", lambda lake, log: lake.settings.kpis(log), KpiSettings.model_validate, _kpis),
+    "features": Step("features", load_prediction, Prediction.model_validate, _features),
     "prices": Step("prices", lambda lake, log: lake.settings.log(log), LogSettings.model_validate, _prices),
     "bars": Step("bars", lambda lake, log: lake.settings.prices(log), PriceSettings.model_validate, _bars),
 }

@@ -19,6 +19,7 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import (
     BooleanType,
     DoubleType,
+    FloatType,
     IcebergType,
     IntegerType,
     ListType,
@@ -52,6 +53,7 @@ _PRIMITIVES: Final[Mapping[pl.DataType, IcebergType]] = {
     pl.Int64(): LongType(),
     pl.Int32(): IntegerType(),
     pl.Float64(): DoubleType(),
+    pl.Float32(): FloatType(),
     pl.Boolean(): BooleanType(),
     TIMESTAMP: TimestamptzType(),
 }

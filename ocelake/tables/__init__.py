@@ -27,6 +27,7 @@ from ocelake.tables import (
     kpis,
     models,
     performance,
+    predictions,
     prices,
     process,
     relations,
@@ -63,7 +64,10 @@ __all__ = [
     "layer_tables",
 ]
 
-_MODULES: Final = (bronze, silver, process, performance, relations, change, models, conformance, cost, kpis, prices)
+_MODULES: Final = (
+    *(bronze, silver, process, performance, relations, change, models, conformance, cost, kpis),
+    *(predictions, prices),
+)
 
 TABLES: Final[Mapping[str, TableSpec]] = {spec.identifier: spec for module in _MODULES for spec in module.SPECS}
 """Every table, by identifier, in the order in which a log fills them."""

@@ -38,7 +38,22 @@ __all__ = [
     "text",
 ]
 
-Layer = Literal["bronze", "silver", "gold", "analysis", "model", "policy", "kpis", "prices", "bars"]
+Layer = Literal[
+    "bronze",
+    "silver",
+    "gold",
+    "analysis",
+    "model",
+    "policy",
+    "kpis",
+    "features",
+    "models",
+    "champions",
+    "predictions",
+    "monitoring",
+    "prices",
+    "bars",
+]
 """What one publication writes: a layer's tables of one log, together or not at all.
 
 Gold is what can follow new records one by one; the analysis is what is compared over the whole log, and is computed
@@ -53,6 +68,11 @@ READS: Final[Mapping[Layer, tuple[Layer, ...]]] = {
     "model": ("silver",),
     "policy": ("silver", "gold"),
     "kpis": ("silver",),
+    "features": ("silver",),
+    "models": ("features",),
+    "champions": ("models",),
+    "predictions": ("features", "champions"),
+    "monitoring": ("features", "models", "champions"),
     "prices": ("bronze",),
     "bars": ("prices",),
 }
