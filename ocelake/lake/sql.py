@@ -39,7 +39,7 @@ __all__ = ["PUBLICATIONS", "SqlSession"]
 PUBLICATIONS: Final = "lake.publications"
 """What was published when: beside the views, a table of its own."""
 
-_SEARCH_PATH: Final = ("ocel", "gold", "ocpn", "silver", "bronze", "lake")
+_SEARCH_PATH: Final = ("ocel", "gold", "ocpn", "features", "models", "silver", "bronze", "lake")
 """Where a name without a schema is looked for, in this order."""
 
 _NAMES: Final = (PUBLICATIONS, *TABLES)

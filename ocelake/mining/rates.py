@@ -112,6 +112,14 @@ def unusual_hours(events: pl.DataFrame) -> pl.DataFrame:
     -------
     DataFrame
         activity, hour, events, expected, score (standard deviations; below 0 for few). Empty for less than four weeks.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> usual = [datetime(2024, 1, day, 9, tzinfo=UTC) for day in (1, 8, 15, 22, 29)]
+    >>> found = unusual_hours(pl.DataFrame({"activity": ["pay"] * 14, "time": usual + usual[-1:] * 9}))
+    >>> found.select("events", "expected", "score").row(0)
+    (10.0, 1.0, 9.0)
     """
     weeks = _weeks(events)
     if weeks < 4:  # three to compare with

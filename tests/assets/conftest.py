@@ -20,15 +20,16 @@ from ocelake.ocel.generate import generate, write_demo_log
 from ocelake.ocel.write import write_log
 from ocelake.settings import LakeSettings
 from ocelake.tables import READS, TABLES, Layer
-from resources import LakeResource
+from resources import LakeResource, MlflowResource
 
-LAYERS_OF_EVENTS = [layer for layer in READS if layer not in ("prices", "bars")]
+LAYERS_OF_PREDICTIONS = ("features", "models", "champions", "predictions", "monitoring")
+LAYERS_OF_EVENTS = [layer for layer in READS if layer not in (*LAYERS_OF_PREDICTIONS, "prices", "bars")]
 OF_EVENTS = {
     spec.identifier
     for spec in TABLES.values()
     if spec.layer in LAYERS_OF_EVENTS and spec.identifier != "bronze.price_ticks"
 }
-"""The layers and tables of a log of events and objects."""
+"""The layers and tables that a log of events and objects has without being trained."""
 
 
 def evaluations(result: ExecuteInProcessResult) -> dict[str, AssetCheckEvaluation]:
@@ -103,7 +104,8 @@ class Graph:
     def definitions(self) -> Definitions:
         """Load the definitions as a code location does, with the rules that the logs have now."""
         rules = declared_rules(LakeSettings.load(str(self.home)))
-        return build_defs(lake=LakeResource(home=str(self.home)), rules=rules)
+        mlflow = MlflowResource(tracking_uri=f"sqlite:///{self.home}/mlflow.db", artifacts=str(self.home / "mlflow"))
+        return build_defs(lake=LakeResource(home=str(self.home)), mlflow=mlflow, rules=rules)
 
     def run(
         self,

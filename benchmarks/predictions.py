@@ -1,0 +1,134 @@
+"""Predictions on real logs beside their baselines, and how long they take: ``python -m benchmarks.predictions``.
+
+``results`` trains on the shared logs and prints the results table; ``speed`` measures features, training and scoring on
+a generated log. The split of the table is the project's own: by time, judged on prefixes after the instant at which the
+last 30% of the objects begin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import polars as pl
+
+from ocelake.console import results_table
+from ocelake.lake import Lake, open_lake
+from ocelake.lake.build import STEPS, publish, sources
+from ocelake.lake.ingest import ingest
+from ocelake.models import Task, TrainingSettings, Untrainable, answers_of, train_model
+from ocelake.ocel.generate import generate
+from ocelake.ocel.write import write_log
+from ocelake.predict import train_log
+from ocelake.registry import Registry
+
+DATA = Path(os.environ.get("OCELAKE_TEST_DATA", "../shared/data"))
+
+LOGS = {
+    "BPI150to550": (
+        "ocel1/BPI150to550executionprocess.jsonocel",
+        "{object_types: [application, offer], initial_values: true, ends: {application: ['*'], offer: ['*']}}",
+    ),
+    "helpdesk": ("xes/helpdesk.xes.gz", "{ends: {case: ['*']}, targets: {case: 30d}}"),
+    "receipt": ("tables/receipt.csv", "{ends: {case: ['*']}, targets: {case: 7d}}"),
+    "permitflow": ("ocel2/permitflow.sqlite.gz", "{}"),
+}
+"""Files, and how they are predicted; the logs are finished, so that objects are over at their last event."""
+
+
+def build(home: Path, log_id: str, file: Path, predict: str, mining: str = "{}") -> Lake:
+    """Ingest a file, and publish its silver and features."""
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    (home / "logs" / f"{log_id}.predict.yaml").write_text(predict)
+    (home / "logs" / f"{log_id}.mining.yaml").write_text(mining)
+    lake = open_lake(home)
+    ingest(lake, file, log_id)
+    for layer in ("silver", "features"):
+        step, read = STEPS[layer], sources(lake, log_id, layer)
+        settings = step.settings(lake, log_id)
+        publish(lake, read, layer, step.compute(lake, read, settings, 1), settings=settings)
+    return lake
+
+
+def results(home: Path, names: list[str]) -> None:
+    """Print the results table of the real logs."""
+    registry = Registry(f"sqlite:///{home}/mlflow.db", str(home / "artifacts"))
+    for log_id in names or LOGS:
+        file, predict = LOGS[log_id]
+        lake = build(home, log_id, DATA / file, predict)
+        features = lake.latest(log_id, "features")
+        assert features is not None
+        began = time.perf_counter()
+        tables = train_log(lake, registry, features)
+        print(f"\n{log_id}: trained in {time.perf_counter() - began:.0f} s\n")
+        print(results_table(tables["models.tasks"]), flush=True)
+        with pl.Config(tbl_rows=100, tbl_width_chars=160):
+            print(
+                tables["models.metrics"].filter(pl.col("metric").is_in(["log_loss", "auc", "coverage", "f1_weighted"]))
+            )
+
+
+def speed(home: Path, events: int) -> None:
+    """Measure features of a generated log, the training of its orders' default models, and scoring."""
+    file = home / "log.json"
+    write_log(generate(events, seed=1), file)
+    types = "execution_types: [orders, items, packages]"
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    (home / "logs" / "log.predict.yaml").write_text("{object_types: [items]}")
+    (home / "logs" / "log.mining.yaml").write_text(types)
+    lake = open_lake(home)
+    ingest(lake, file, "log")
+    step, read = STEPS["silver"], sources(lake, "log", "silver")
+    settings = step.settings(lake, "log")
+    publish(lake, read, "silver", step.compute(lake, read, settings, 1), settings=settings)
+    began = time.perf_counter()
+    step, read = STEPS["features"], sources(lake, "log", "features")
+    settings = step.settings(lake, "log")
+    tables = step.compute(lake, read, settings, 1)
+    computed = time.perf_counter() - began
+    record = publish(lake, read, "features", tables, settings=settings)
+    published = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    rows = record.rows["features.prefixes"]
+    print(f"features of {events:,} events ({rows:,} prefixes): computed {computed:.1f} s, published {published:.1f} s,")
+    print(f"peak of the whole process {peak:.2f} GiB")
+    from ocelake.lake.features import training_sets
+
+    scorer = None
+    for part in training_sets(lake, record):
+        began = time.perf_counter()
+        found = train_model(
+            Task(part.task, part.kind, part.object_type), part.rows, part.values, settings=TrainingSettings()
+        )
+        if isinstance(found, Untrainable):
+            print(part.task, found.reason)
+            continue
+        objects = part.rows["object_id"].n_unique()
+        print(f"trained {part.task} of {objects:,} {part.object_type}: {time.perf_counter() - began:.1f} s")
+        scorer = found.scorer
+        part_values = part.values.head(100_000)
+        began = time.perf_counter()
+        answers_of(scorer, part_values)
+        print(f"scored {part_values.height:,} prefixes: {time.perf_counter() - began:.2f} s")
+
+
+def main() -> None:
+    """Run what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["results", "speed"], nargs="?", default="results")
+    parser.add_argument("--logs", nargs="*", default=[])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ocelake-predictions-") as folder:
+        if arguments.what == "results":
+            results(Path(folder), arguments.logs)
+        else:
+            speed(Path(folder), arguments.events)
+
+
+if __name__ == "__main__":
+    main()

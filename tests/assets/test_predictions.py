@@ -1,0 +1,183 @@
+"""The graph of predictions: trained, promoted where that is earned, scored, and watched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from dagster import SkipReason, build_sensor_context
+from polars.testing import assert_frame_equal
+
+from ocelake.features import PredictionSettings
+from ocelake.lake.build import STEPS, publish, sources, verify
+from ocelake.lake.features import load_prediction
+from ocelake.ocel.generate import generate
+from ocelake.ocel.write import write_log
+from ocelake.predict import predict_object
+from ocelake.registry import Registry
+from resources import LakeResource
+from sensors import models_drifted
+from tests.assets.conftest import Graph, evaluations, materialized
+
+PREDICT = {
+    "object_types": ["orders"],
+    "targets": {"orders": "14d"},
+    "outcomes": [{"name": "reminded", "object_type": "orders", "activity": "payment reminder", "warn": True}],
+}
+
+
+def registry(graph: Graph) -> Registry:
+    return Registry(f"sqlite:///{graph.home}/mlflow.db", str(graph.home / "mlflow"))
+
+
+def test_a_log_is_trained_scored_and_scored_again_by_what_is_new(graph: Graph) -> None:
+    graph.put("shop", "log.json", events=6_000)
+    graph.declare("shop", "predict", PREDICT)
+    assert graph.run("shop", ["log.json"]).success
+    result = graph.run("shop", job="training_job")
+    assert result.success
+    found = evaluations(result)
+    assert found["models/tasks:challenger_promotable"].passed
+    assert found["models/tasks:challenger_promotable"].blocking
+    lake, models = graph.lake, registry(graph)
+    tasks = lake.read("models.tasks", "shop")
+    assert set(tasks["task"]) == {"next_activity", "remaining_time", "delay", "outcome_reminded"}
+    assert tasks["trained"].all()
+    champions = lake.read("models.champions", "shop")
+    assert set(champions["task"]) == set(tasks.filter(pl.col("promotable"))["task"])
+    assert "next_activity" in set(champions["task"])
+    # The run says where it comes from.
+    version = models.champion("shop.orders.next_activity")
+    assert version is not None
+    tags = models.tags(version)
+    assert tags["features"] == "shop.features.1"
+    assert tags["snapshot.features.prefixes"].isdigit()
+    assert models.metrics(version)["accuracy.gradient_boosting"] == pytest.approx(
+        tasks.filter(task="next_activity")["model"].item()
+    )
+    # What is predicted, is so of running objects, as of their last events.
+    predictions = lake.read("gold.predictions", "shop")
+    assert predictions.height
+    last = lake.read("ocel.event_objects", "shop").group_by("object_id").agg(pl.col("time").max())
+    assert_frame_equal(
+        predictions.select("object_id", "time").unique().sort("object_id"),
+        last.join(predictions, on="object_id", how="semi").sort("object_id"),
+    )
+    one = predict_object(lake, models, "shop", predictions["object_id"][0])
+    same = predictions.filter(pl.col("object_id") == predictions["object_id"][0])
+    assert_frame_equal(one.sort("task").select(same.columns), same.sort("task"))
+    assert all(table.equal for table in verify(lake, "shop"))
+    # More of the log: what has not changed is not scored again, and what has is scored as if anew.
+    more = generate(6_500, seed=1)
+    write_log(more, graph.home / "landing" / "shop" / "more.json")
+    assert graph.run("shop", ["more.json"]).success
+    again = graph.run("shop", job="prediction_job")
+    assert again.success
+    assert not materialized(again) & {"models.tasks", "models.champions"}
+    (told,) = [
+        event.step_materialization_data.materialization.metadata["scored_anew"].value
+        for event in again.get_asset_materialization_events()
+        if event.asset_key is not None and event.asset_key.path == ["gold", "predictions"]
+    ]
+    newest = lake.read("gold.predictions", "shop")
+    assert 0 < told <= newest.height
+    for thing in newest["object_id"].unique().sort().head(3):
+        alone = predict_object(lake, models, "shop", thing).sort("task")
+        assert_frame_equal(alone.select(newest.columns), newest.filter(pl.col("object_id") == thing).sort("task"))
+
+
+def test_small_and_odd_logs_train_nothing_say_why_and_stay_green(graph: Graph) -> None:
+    graph.put_orders("tiny", orders=3)
+    assert graph.run("tiny", ["orders.json"]).success
+    result = graph.run("tiny", job="training_job")
+    assert result.success
+    tasks = graph.lake.read("models.tasks", "tiny")
+    assert tasks.height == 2
+    assert not tasks["trained"].any()
+    assert tasks["reason"].str.len_chars().min() > 10
+    found = evaluations(result)
+    assert not found["models/tasks:tasks_trained"].passed
+    assert found["models/tasks:challenger_promotable"].passed
+    assert graph.lake.read("models.champions", "tiny").is_empty()
+    assert graph.lake.read("gold.predictions", "tiny").is_empty()
+
+
+def test_a_model_that_is_no_better_than_its_baseline_is_recorded_and_not_promoted(graph: Graph) -> None:
+    graph.put("plain", "log.json", events=3_000)
+    graph.declare("plain", "predict", {"object_types": ["packages"]})
+    assert graph.run("plain", ["log.json"]).success
+    result = graph.run("plain", job="training_job")
+    tasks = graph.lake.read("models.tasks", "plain")
+    assert tasks.filter(pl.col("trained")).height
+    if tasks["promotable"].any():
+        assert result.success
+        return
+    assert not evaluations(result)["models/tasks:challenger_promotable"].passed
+    assert graph.lake.latest("plain", "champions") is None
+    names = registry(graph).names("plain.")
+    assert names
+    assert all(registry(graph).champion(name) is None for name in names)
+
+
+def test_drift_is_seen_and_trains_anew(graph: Graph) -> None:
+    graph.put("shop", "log.json", events=6_000)
+    graph.declare("shop", "predict", {"object_types": ["orders"]})
+    assert graph.run("shop", ["log.json"]).success
+    assert graph.run("shop", job="training_job").success
+    lake = graph.lake
+    quiet = lake.read("models.monitoring", "shop")
+    assert quiet.is_empty() or not quiet["alarm"].any()
+    with build_sensor_context(instance=graph.instance) as context:
+        assert isinstance(models_drifted(context, lake=LakeResource(home=str(graph.home))), SkipReason)
+    # A year later everything takes much longer, and comes at night.
+    later = generate(4_000, seed=9)
+    renamed = later.events.with_columns(event_id="late " + pl.col("event_id"))
+    first = renamed["time"].min()
+    slow = (pl.col("time") + (pl.col("time") - first) * 3 + timedelta(days=900, hours=12)).alias("time")
+    relations = later.event_objects.with_columns(
+        event_id="late " + pl.col("event_id"), object_id="late " + pl.col("object_id")
+    ).with_columns(slow)
+    log = replace(
+        later,
+        events=renamed.with_columns(slow),
+        event_objects=relations,
+        objects=later.objects.with_columns(object_id="late " + pl.col("object_id")),
+        object_objects=later.object_objects.head(0),
+        event_attributes=later.event_attributes.head(0),
+        object_attributes=later.object_attributes.head(0),
+    )
+    write_log(log, graph.home / "landing" / "shop" / "later.json")
+    assert graph.run("shop", ["later.json"]).success
+    result = graph.run("shop", job="prediction_job")
+    assert result.success
+    assert not evaluations(result)["models/monitoring:features_steady"].passed
+    assert lake.read("models.monitoring", "shop")["alarm"].any()
+    with build_sensor_context(instance=graph.instance) as context:
+        asked = models_drifted(context, lake=LakeResource(home=str(graph.home)))
+        assert [request.partition_key for request in asked.run_requests] == ["shop"]
+    with build_sensor_context(instance=graph.instance, cursor=asked.cursor) as context:
+        assert isinstance(models_drifted(context, lake=LakeResource(home=str(graph.home))), SkipReason)
+
+
+def test_an_outcome_by_a_rule_that_is_not_there_is_refused(graph: Graph) -> None:
+    graph.declare("shop", "predict", {"outcomes": [{"name": "bad", "object_type": "orders", "rule": "nothing"}]})
+    with pytest.raises(Exception, match="the rule 'nothing', which the log does not have"):
+        load_prediction(graph.lake, "shop")
+    assert PredictionSettings().outcomes == ()
+
+
+def test_features_are_published_with_what_they_mean(graph: Graph) -> None:
+    graph.put("shop", "log.json", events=1_000)
+    assert graph.run("shop", ["log.json"]).success
+    lake = graph.lake
+    step, read = STEPS["features"], sources(lake, "shop", "features")
+    settings = step.settings(lake, "shop")
+    record = publish(lake, read, "features", step.compute(lake, read, settings, 1), settings=settings)
+    columns = lake.read("features.columns", "shop")
+    row = lake.read("features.prefixes", "shop").row(0, named=True)
+    assert len(row["numbers"]) == columns.filter(kind="number").height
+    assert len(row["categories"]) == columns.filter(kind="category").height
+    assert columns["description"].str.len_chars().min() > 10
+    assert record.reads == {"silver": "shop.silver.1"}

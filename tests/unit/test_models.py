@@ -1,0 +1,318 @@
+"""Models of prefixes: split by time, reproducible, calibrated, judged beside a baseline."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import f1_score, roc_auc_score
+
+from ocelake.models import (
+    Answers,
+    Task,
+    Trained,
+    TrainingSettings,
+    Untrainable,
+    answers_of,
+    judge,
+    judge_pair,
+    plot_training,
+    scorer,
+    split_by_time,
+    train_model,
+)
+from ocelake.models.baselines import fit_baseline
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+QUICK = TrainingSettings(max_rows=2_000, replicates=100)
+TASKS = {
+    "activity": Task("next_activity", "activity", "order"),
+    "duration": Task("remaining_time", "duration", "order"),
+    "outcome": Task("delay", "outcome", "order"),
+}
+
+
+def prefixes(objects: int = 300, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, pl.Series]]:
+    """Prefixes of two events each, and targets that depend on ``size`` alone, with some chance."""
+    rng = np.random.default_rng(seed)
+    size = np.repeat(rng.normal(size=objects), 2).astype(np.float32)
+    begin = np.repeat(np.arange(objects), 2)
+    step = np.tile([0, 1], objects)
+    rows = pl.DataFrame(
+        {
+            "object_id": [f"o{n}" for n in begin],
+            "group": [f"g{n // 2}" for n in begin],
+            "position": step + 1,
+            "time": [START + timedelta(days=int(n), hours=int(s)) for n, s in zip(begin, step, strict=True)],
+        },
+        schema_overrides={"time": pl.Datetime("us", "UTC")},
+    )
+    values = pl.DataFrame(
+        {
+            "activity": pl.Series(["place", "pick"] * objects),
+            "activity_1": pl.Series([None, "place"] * objects),
+            "activity_2": pl.Series([None, None] * objects, dtype=pl.String),
+            "size": size,
+            "colour": pl.Series(rng.choice(["red", "blue"], 2 * objects)),
+            "noise": pl.Series(rng.normal(size=2 * objects).astype(np.float32)),
+        }
+    )
+    chance = rng.random(2 * objects)
+    targets = {
+        "activity": pl.Series(np.where(size + 0.3 * chance > 0.5, "send", np.where(chance < 0.9, "pay", "cancel"))),
+        "duration": pl.Series(3600.0 * np.exp(size) * (0.5 + chance)),
+        "outcome": pl.Series(chance < 1 / (1 + np.exp(-2 * size))),
+    }
+    return rows, values, targets
+
+
+def training(kind: str, objects: int = 300, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
+    rows, values, targets = prefixes(objects, seed)
+    known = rows["time"] + timedelta(hours=6)
+    return rows.with_columns(target=targets[kind], known_at=known), values
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Trained]:
+    found = {kind: train_model(task, *training(kind), settings=QUICK) for kind, task in TASKS.items()}
+    assert all(isinstance(model, Trained) for model in found.values())
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60), st.integers(0, 30), st.booleans()), min_size=5))
+def test_what_is_trained_on_was_known_before_what_is_judged_on(drawn) -> None:
+    rows = pl.DataFrame(
+        [
+            (f"o{thing}", START + timedelta(days=day), START + timedelta(days=day + after) if known else None)
+            for thing, day, after, known in drawn
+        ],
+        schema={"object_id": pl.String, "time": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC")},
+        orient="row",
+    ).with_columns(target=pl.when(pl.col("known_at").is_not_null()).then(1.0))
+    for kind in TASKS:
+        split = split_by_time(rows, kind, test_share=0.3, validation_share=0.2)
+        train, test = rows.filter(pl.Series(split.train)), rows.filter(pl.Series(split.test))
+        assert (train["known_at"] < split.instant).all()
+        assert (test["time"] >= split.instant).all()
+        assert not (split.fit & split.validation).any()
+        assert not ((split.fit | split.validation) & ~split.train).any()
+        assert (rows.filter(pl.Series(split.fit))["known_at"] < split.validation_instant).all()
+
+
+def test_the_end_of_the_data_is_left_out_where_long_cases_are_missing() -> None:
+    rows, _ = training("duration")
+    split = split_by_time(rows, "duration", test_share=0.3, validation_share=0.2)
+    until = rows["known_at"].max() - timedelta(hours=6)
+    assert rows.filter(pl.Series(split.test))["time"].max() <= until
+    whole = split_by_time(rows, "activity", test_share=0.3, validation_share=0.2)
+    assert whole.test_rows == rows.filter(pl.col("time") >= whole.instant).height
+    # Where cases are short or very long, that would leave hardly anything.
+    short = pl.col("object_id").str.slice(1).cast(pl.Int64) % 2 == 0
+    after = pl.when(short).then(pl.duration(days=1)).otherwise(pl.duration(days=80))
+    mixed = rows.with_columns(known_at=pl.col("time") + after)
+    known = pl.col("known_at") <= pl.col("time").max()
+    mixed = mixed.with_columns(pl.when(known).then(name).alias(name) for name in ("target", "known_at"))
+    assert split_by_time(mixed, "duration", test_share=0.3, validation_share=0.2).biased_end
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_what_is_to_be_learned_is_learned_and_the_baseline_beaten(trained: dict[str, Trained], kind: str) -> None:
+    found = trained[kind]
+    assert found.better
+    assert found.importance["feature"][0] == "size"
+    baseline = "median" if kind == "duration" else "n-gram"
+    assert set(found.metrics["model"]) == {"gradient boosting", baseline, "difference"}
+    models = found.metrics.filter((pl.col("metric") != "ece") & (pl.col("model") != "difference"))
+    assert (models["low"] <= models["value"] + 1e-9).all()
+    assert (models["value"] <= models["high"] + 1e-9).all()
+
+
+def test_where_there_is_nothing_to_learn_the_model_is_not_called_better() -> None:
+    rows, values = training("outcome")
+    chance = pl.Series(np.random.default_rng(1).random(rows.height) < 0.5)
+    found = train_model(TASKS["outcome"], rows.with_columns(target=chance), values, settings=QUICK)
+    assert isinstance(found, Trained)
+    assert not found.better
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_the_same_training_gives_the_same_bits(trained: dict[str, Trained], kind: str) -> None:
+    rows, values = training(kind)
+    again = train_model(TASKS[kind], rows, values, settings=QUICK)
+    assert isinstance(again, Trained)
+    assert np.array_equal(answers_of(again.scorer, values).numbers, answers_of(trained[kind].scorer, values).numbers)
+    assert again.metrics.equals(trained[kind].metrics)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_what_comes_after_the_split_changes_nothing_in_the_model(trained: dict[str, Trained], kind: str) -> None:
+    rows, values = training(kind)
+    late = rows["known_at"] >= trained[kind].split.instant
+    other, _ = training(kind, seed=5)
+    changed = rows.with_columns(target=rows["target"].zip_with(~late, other["target"]))
+    moved = values.with_columns(size=pl.when(late).then(pl.col("size") * -1).otherwise("size"))
+    again = train_model(TASKS[kind], changed, moved, settings=QUICK)
+    assert isinstance(again, Trained)
+    assert np.array_equal(answers_of(again.scorer, values).numbers, answers_of(trained[kind].scorer, values).numbers)
+
+
+def test_quantiles_are_in_order_and_hold_about_what_they_claim(trained: dict[str, Trained]) -> None:
+    rows, values = training("duration", objects=600, seed=3)
+    low, middle, high = answers_of(trained["duration"].scorer, values).numbers.T
+    assert (low <= middle).all()
+    assert (middle <= high).all()
+    assert (low >= 0).all()
+    target = rows["target"].to_numpy()
+    assert 0.7 < ((target >= low) & (target <= high)).mean() < 0.9
+
+
+def test_metrics_are_those_of_others() -> None:
+    rng = np.random.default_rng(0)
+    truth, said = rng.random(400) < 0.4, rng.random(400).round(1)
+    found = judge("outcome", pl.Series(truth), pl.Series(range(400)), Answers(said, []), replicates=0, seed=0)
+    assert found["auc"].value == pytest.approx(roc_auc_score(truth, said))
+    assert found["brier"].value == pytest.approx(((said - truth) ** 2).mean())
+    names = np.array(["a", "b", "c"])
+    there, numbers = names[rng.integers(0, 3, 400)], rng.dirichlet([1, 1, 1], 400)
+    answers = Answers(numbers, list(names))
+    found = judge("activity", pl.Series(there), pl.Series(range(400)), answers, replicates=0, seed=0)
+    best = names[numbers.argmax(axis=1)]
+    assert found["accuracy"].value == pytest.approx((best == there).mean())
+    assert found["f1_weighted"].value == pytest.approx(f1_score(there, best, average="weighted"))
+
+
+def test_intervals_are_those_of_the_bootstrap_over_executions() -> None:
+    rng = np.random.default_rng(0)
+    error = rng.exponential(size=300)
+    answers = Answers(np.stack([error * 0, error * 86_400, error * 0], axis=1), [])
+    zero = pl.Series(np.zeros(300))
+    low, high = judge("duration", zero, pl.Series(range(300)), answers, replicates=2_000, seed=0)["mae"].interval
+    theirs = stats.bootstrap((error,), np.mean, n_resamples=2_000, method="percentile", rng=1).confidence_interval
+    assert low == pytest.approx(theirs.low, rel=0.03)
+    assert high == pytest.approx(theirs.high, rel=0.03)
+    # Ten prefixes that say the same are one observation.
+    wide = judge("duration", zero, pl.Series(np.arange(300) // 10), answers, replicates=2_000, seed=0)["mae"]
+    same = judge(
+        "duration",
+        pl.Series(np.zeros(3_000)),
+        pl.Series(np.repeat(np.arange(300), 10)),
+        Answers(np.repeat(answers.numbers, 10, axis=0), []),
+        replicates=2_000,
+        seed=0,
+    )["mae"]
+    assert same.interval == pytest.approx((low, high), rel=0.03)
+    assert wide.value == pytest.approx(error.mean())
+
+
+def test_the_baseline_backs_off_to_shorter_contexts() -> None:
+    values = pl.DataFrame(
+        {
+            "activity": ["b"] * 22,
+            "activity_1": ["a"] * 10 + ["x"] * 12,
+            "activity_2": ["a"] * 3 + ["b"] * 7 + ["x"] * 12,
+        }
+    )
+    rows = pl.DataFrame({"position": [3] * 22, "target": [1.0] * 10 + [3.0] * 12})
+    found = fit_baseline("duration", rows, values, [])
+    asked = pl.DataFrame({"activity": ["b", "new"], "activity_1": ["a", "a"], "activity_2": ["a", "a"]})
+    assert found.answer(rows[:2], asked).tolist() == [[1.0, 3.0, 3.0], [1.0, 3.0, 3.0]]
+    truths = rows.with_columns(target=pl.col("target") > 1)
+    said = fit_baseline("outcome", truths, values, []).answer(truths[:2], asked)
+    # (a, b) was seen ten times and was never true; what is new is as often true as anything.
+    assert said == pytest.approx([0.5 / 11, 12.5 / 23])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (pl.lit(None, pl.Float64), "Nothing is known"),
+        (pl.lit(5.0), "always the same"),
+        (pl.when(pl.col("object_id") == "o3").then("target"), "Only"),
+    ],
+)
+def test_small_and_odd_logs_are_not_trained_and_it_is_said_why(change: pl.Expr, reason: str) -> None:
+    rows, values = training("duration")
+    odd = rows.with_columns(target=change)
+    odd = odd.with_columns(known_at=pl.when(pl.col("target").is_not_null()).then("known_at"))
+    found = train_model(TASKS["duration"], odd, values, settings=QUICK)
+    assert isinstance(found, Untrainable)
+    assert reason in found.reason
+
+
+def test_one_class_and_one_object_are_not_trained() -> None:
+    rows, values = training("activity")
+    one = train_model(TASKS["activity"], rows.with_columns(target=pl.lit("pay")), values, settings=QUICK)
+    assert isinstance(one, Untrainable)
+    few = train_model(TASKS["activity"], rows[:2], values[:2], settings=QUICK)
+    assert isinstance(few, Untrainable)
+    none = train_model(TASKS["activity"], rows[:0], values[:0], settings=QUICK)
+    assert isinstance(none, Untrainable)
+
+
+def test_a_model_is_as_good_as_itself(trained: dict[str, Trained]) -> None:
+    rows, values = training("outcome")
+    mine = trained["outcome"].scorer
+    assert judge_pair(mine, mine, TASKS["outcome"], rows, values) == (0.0, 0.0, 0.0)
+
+
+def test_reasons_name_what_moved_a_prediction(trained: dict[str, Trained]) -> None:
+    _, values = training("outcome")
+    columns = {name: values[name].to_numpy() for name in values.columns}
+    names, effects = trained["outcome"].scorer.reasons(columns, 2)
+    far = np.argsort(-np.abs(values["size"].to_numpy()))[:20]
+    assert [names[row][0] for row in far] == ["size"] * 20
+    assert all(np.sign(effects[row][0]) == np.sign(values["size"][int(row)]) for row in far)
+
+
+def test_plots_are_drawn(trained: dict[str, Trained], tmp_path: Path) -> None:
+    for kind, found in trained.items():
+        for name, figure in plot_training(found).items():
+            figure.savefig(tmp_path / f"{kind}_{name}.png")
+            assert (tmp_path / f"{kind}_{name}.png").stat().st_size > 5_000
+
+
+def test_a_scorer_needs_nothing_of_ocelake(trained: dict[str, Trained], tmp_path: Path) -> None:
+    _, values = training("duration")
+    cloudpickle.register_pickle_by_value(scorer)
+    try:
+        for kind, found in trained.items():
+            (tmp_path / f"{kind}.pkl").write_bytes(cloudpickle.dumps(found.scorer))
+    finally:
+        cloudpickle.unregister_pickle_by_value(scorer)
+    (tmp_path / "values.pkl").write_bytes(pickle.dumps({name: values[name].to_numpy() for name in values.columns}))
+    code = """
+import pickle, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("ocelake", "polars", "dagster", "mlflow"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+values = pickle.load(open("values.pkl", "rb"))
+for kind in ("activity", "duration", "outcome"):
+    said = pickle.load(open(kind + ".pkl", "rb")).predict(values)["prediction"]
+    print(len(said) if kind == "activity" else float(sum(said)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.split()
+    columns = {name: values[name].to_numpy() for name in values.columns}
+    assert int(said[0]) == values.height
+    assert float(said[1]) == float(sum(trained["duration"].scorer.predict(columns)["prediction"]))
+
+
+def test_missing_columns_are_named(trained: dict[str, Trained]) -> None:
+    _, values = training("outcome")
+    columns = {name: values[name].to_numpy() for name in values.columns if name != "size"}
+    with pytest.raises(KeyError, match="size"):
+        trained["outcome"].scorer.predict(columns)
