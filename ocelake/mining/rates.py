@@ -10,6 +10,8 @@ from typing import Final
 
 import polars as pl
 
+from ocelake.tables import as_table
+
 __all__ = ["demand_forecast", "unusual_hours"]
 
 _WEEKS: Final = 8
@@ -25,8 +27,7 @@ def _by_hour(events: pl.DataFrame, weeks: int) -> pl.DataFrame:
     Columns: activity, hour, events, week (0 is the last one), slot (the hour of the week).
     """
     end = events["time"].max()
-    if not isinstance(end, datetime):
-        return pl.DataFrame(schema={"activity": pl.String, "hour": events.schema["time"]})
+    assert isinstance(end, datetime), "there are whole weeks of events"
     last = end.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     first = last - weeks * _WEEK
     hours = pl.select(pl.datetime_range(first, last, "1h", closed="left", time_zone="UTC").alias("hour"))
@@ -76,12 +77,9 @@ def demand_forecast(events: pl.DataFrame) -> pl.DataFrame:
     (datetime.datetime(2024, 1, 29, 9, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 1.0, 3)
     """
     weeks = _weeks(events)
-    counted = _by_hour(events, max(weeks, 1)) if weeks else None
-    schema = dict.fromkeys(("expected", "low", "high"), pl.Float64)
-    if counted is None:
-        return pl.DataFrame(
-            schema={"activity": pl.String, "hour": pl.Datetime("us", "UTC"), **schema, "weeks": pl.Int64}
-        )
+    if not weeks:
+        return as_table("gold.demand_forecast")
+    counted = _by_hour(events, weeks)
     return (
         counted.group_by("activity", "slot")
         .agg(

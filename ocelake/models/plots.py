@@ -74,9 +74,14 @@ def _by_length(found: Trained) -> Figure:
 def _importance(found: Trained) -> Figure:
     table = found.importance.head(_TOLD).reverse()
     figure, axes = _axes(6.5, 4.5, f"What it goes by, {_named(found)}")
-    axes.barh(table["feature"].to_list(), table["importance"].to_list(), color=_OURS, height=0.65)
-    unit = {"activity": "log loss", "duration": "mean absolute error, seconds", "outcome": "Brier score"}
-    axes.set_xlabel(f"how much worse it is where the feature is shuffled ({unit[found.task.kind]})")
+    name, size = {
+        "activity": ("log loss", 1.0),
+        "duration": ("mean absolute error, hours", 3600.0),
+        "outcome": ("Brier score", 1.0),
+    }[found.task.kind]
+    importance = [value / size for value in table["importance"].to_list()]
+    axes.barh(table["feature"].to_list(), importance, color=_OURS, height=0.65)
+    axes.set_xlabel(f"rise of the {name}, where it is shuffled")
     axes.tick_params(axis="y", labelsize=9, length=0)
     axes.grid(axis="y", visible=False)
     return figure
