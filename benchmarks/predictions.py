@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from ocelake.console import results_table
+from ocelake.features import SHARED
 from ocelake.lake import Lake, open_lake
 from ocelake.lake.build import STEPS, publish, sources
 from ocelake.lake.ingest import ingest
@@ -119,7 +120,11 @@ def speed(home: Path, events: int) -> None:
     for part in training_sets(lake, record):
         began = time.perf_counter()
         found = train_model(
-            Task(part.task, part.kind, part.object_type), part.rows, part.values, settings=TrainingSettings()
+            Task(part.task, part.kind, part.object_type),
+            part.rows,
+            part.values,
+            optional=SHARED,
+            settings=TrainingSettings(),
         )
         if isinstance(found, Untrainable):
             print(part.task, found.reason)

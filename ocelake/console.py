@@ -232,7 +232,9 @@ def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
 
 def results_table(tasks: pl.DataFrame) -> str:
     """Give the results table as Markdown."""
-    lines = [f"| {' | '.join(row)} |" for row in results(tasks)]
+    lines = [
+        f"| {' | '.join(row)} |".replace(" to ", "\u00a0to\u00a0").replace(" (", "\u00a0(") for row in results(tasks)
+    ]
     reasons = tasks.filter(~pl.col("trained")).select("object_type", "task", "reason").iter_rows()
     said = [f"No model for {task} of {kind}: {reason}" for kind, task, reason in reasons]
     return "\n".join(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import polars as pl
 
 from ocelake.errors import NotFound
-from ocelake.features import PredictionSettings
+from ocelake.features import SHARED, PredictionSettings
 from ocelake.lake.build import latest_or_fail, published_tables
 from ocelake.lake.features import Prediction, TrainingSet, feature_frame, training_sets
 from ocelake.mining.rates import demand_forecast, unusual_hours
@@ -82,6 +82,7 @@ def train_log(lake: Lake, registry: Registry, features: PublicationRecord) -> Ta
             task,
             part.rows,
             part.values,
+            optional=SHARED,
             seed=settings.seed,
             settings=TrainingSettings(test_share=settings.test_share, max_rows=settings.max_rows),
         )

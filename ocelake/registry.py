@@ -52,6 +52,9 @@ _DEFAULTS: Final = {
 
 _REQUIREMENTS: Final = ("cloudpickle", "mlflow", "numpy", "pandas", "scikit-learn")
 _PICKLE: Final = "python_model.pkl"
+_SHOWN_AS_MODELS = {"mlflow.experimentKind": "custom_model_development"}
+"""Else the UI takes an experiment for one of prompts and traces."""
+
 _KEPT_IN_MEMORY: Final = 32
 
 # MLflow's loggers, Python's warnings and cloudpickle's list of modules belong to the process.
@@ -273,7 +276,7 @@ class Registry:
 
         if (found := client.get_experiment_by_name(name)) is None:
             try:
-                return client.create_experiment(name, artifact_location=self.artifacts)
+                return client.create_experiment(name, artifact_location=self.artifacts, tags=_SHOWN_AS_MODELS)
             except MlflowException as error:  # another process was faster
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

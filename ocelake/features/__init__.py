@@ -8,10 +8,11 @@ what came after: the next activity, the remaining time, delay and outcomes, and 
 from ocelake.features.columns import FeatureColumn
 from ocelake.features.graph import PrefixGraph, prefix_graph
 from ocelake.features.labels import label_prefixes, tasks_of
-from ocelake.features.prefixes import Prefixes, default_types, prefix_features
+from ocelake.features.prefixes import SHARED, Prefixes, default_types, prefix_features
 from ocelake.features.settings import OutcomeSettings, PredictionSettings
 
 __all__ = [
+    "SHARED",
     "FeatureColumn",
     "OutcomeSettings",
     "PredictionSettings",

@@ -29,12 +29,18 @@ from ocelake.mining.predecessors import Predecessors, find_predecessors
 from ocelake.mining.times import instants
 from ocelake.mining.traces import Traces
 
-__all__ = ["Context", "Prefixes", "default_types", "find_context", "prefix_features"]
+__all__ = ["SHARED", "Context", "Prefixes", "default_types", "find_context", "prefix_features"]
 
 _HOUR: Final = 3_600_000_000
 _WINDOWS: Final = {"hour": _HOUR, "day": 24 * _HOUR, "week": 168 * _HOUR}
 _RECENT: Final = 50
 """Steps that recent durations are a mean of."""
+
+SHARED: Final = (
+    *(f"events in a {name}" for name in _WINDOWS),
+    *("active in a week", "same activity in a day", "in progress", "recent gap", "month day"),
+)
+"""Features that all objects share at one time, or nearly: in a short log they tell the time, not the workload."""
 
 _MICROSECONDS: Final = 1e6
 _GRAM: Final = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,6 +18,8 @@ _OURS: Final = "#1f5fa8"
 _THEIRS: Final = "#b3541e"
 _QUIET: Final = "#8a8f98"
 _TOLD: Final = 15
+_FEWEST: Final = 10
+"""A point of fewer prefixes says nothing."""
 
 
 def plot_training(found: Trained) -> dict[str, Figure]:
@@ -40,7 +43,7 @@ def _named(found: Trained) -> str:
 
 def _calibration(found: Trained) -> Figure:
     figure, axes = _axes(5, 4.5, f"Calibration, {_named(found)}")
-    table = found.calibration
+    table = found.calibration.filter(pl.col("rows") >= _FEWEST)
     axes.plot([0, 1], [0, 1], color=_QUIET, linestyle="--", linewidth=1, label="as it should be")
     size = 20 + 180 * (table["rows"] / table["rows"].max()).to_numpy()
     axes.plot(table["claimed"], table["seen"], color=_OURS, linewidth=1.5)

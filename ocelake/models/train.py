@@ -7,8 +7,9 @@ that is drawn is drawn by the seed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -57,6 +58,8 @@ class Choice:
     learning_rate: float
     max_leaf_nodes: int
     logarithmic: bool = False
+    without: bool = False
+    """Whether it does without the features that can be done without."""
 
 
 _CHOICES: Final = {
@@ -113,6 +116,7 @@ def train_model(
     rows: pl.DataFrame,
     values: pl.DataFrame,
     *,
+    optional: Collection[str] = (),
     seed: int = 0,
     settings: TrainingSettings | None = None,
 ) -> Trained | Untrainable:
@@ -126,6 +130,9 @@ def train_model(
         and known_at (when it became known): a row for each prefix.
     values : DataFrame
         The same rows: features, numbers or texts; ``activity``, ``activity_1`` and ``activity_2`` among them.
+    optional : collection of str, optional
+        Features that it is tried to do without, such as those that all objects share at one time: in a short log they
+        tell the one time from the other, and a model learns the past by heart.
     seed : int
     settings : TrainingSettings, optional
 
@@ -137,11 +144,16 @@ def train_model(
     # One thread: where another process wants a core, two threads that wait for each other at every node of every tree
     # take ten times as long.
     with threadpool_limits(1, user_api="openmp"):
-        return _train_model(task, rows, values, seed, settings or TrainingSettings())
+        return _train_model(task, rows, values, frozenset(optional), seed, settings or TrainingSettings())
 
 
 def _train_model(
-    task: Task, rows: pl.DataFrame, values: pl.DataFrame, seed: int, settings: TrainingSettings
+    task: Task,
+    rows: pl.DataFrame,
+    values: pl.DataFrame,
+    optional: frozenset[str],
+    seed: int,
+    settings: TrainingSettings,
 ) -> Trained | Untrainable:
     began = time.perf_counter()
     split = split_by_time(rows, task.kind, test_share=settings.test_share, validation_share=settings.validation_share)
@@ -155,7 +167,9 @@ def _train_model(
     encoder = _encoder(values.filter(pl.Series(fit)))
     matrix = encoder.matrix({name: values[name].to_numpy() for name in encoder.columns})
     data = _Data(task, rows, matrix, encoder, classes, seed)
-    choice, iterations, tried = _choose(data, fit, split.validation)
+    choice, iterations, tried = _choose(data, optional, fit, split.validation)
+    if choice.without:
+        data = data.without(optional)
     early = data.fitted(fit, choice, iterations)
     calibration = _calibrated(data, early, choice, split.validation)
     # What was held out for choosing is the newest of what is known: the model is fitted again with it. Its calibration
@@ -164,7 +178,7 @@ def _train_model(
     scorer = data.scorer(data.fitted(train, choice, iterations), choice, calibration)
     importance = _importance(data, data.scorer(early, choice, calibration), split.validation, rng)
     scorer.important = importance["place"].head(_REASONED).to_list()
-    scorer.usual = _usual(matrix[train], encoder)
+    scorer.usual = _usual(data.matrix[train], data.encoder)
     known = pl.Series(split.train)
     baseline = fit_baseline(task.kind, rows.filter(known), values.filter(known), classes)
     test = pl.Series(split.test)
@@ -189,6 +203,7 @@ def _train_model(
             "learning_rate": choice.learning_rate,
             "max_leaf_nodes": choice.max_leaf_nodes,
             "logarithmic": choice.logarithmic,
+            "without_workload": choice.without,
             "iterations": iterations,
             "settings_tried": tried,
             "rows_fitted": int(train.sum()),
@@ -271,6 +286,15 @@ class _Data:
             codes = {name: number for number, name in enumerate(classes)}
             self.target = np.array([codes.get(name, -1) for name in rows["target"].to_list()])
 
+    def without(self, names: frozenset[str]) -> _Data:
+        """Give the same without some columns."""
+        kept = [place for place, name in enumerate(self.encoder.columns) if name not in names]
+        columns = [self.encoder.columns[place] for place in kept]
+        coded = {name: codes for name, codes in self.encoder.categories.items() if name in set(columns)}
+        found = copy(self)
+        found.matrix, found.encoder = self.matrix[:, kept], Encoder(columns, coded)
+        return found
+
     def usable(self, mask: Mask) -> Mask:
         """Leave out what is of no class that is learned."""
         return mask if self.task.kind == "duration" else mask & (self.target >= 0)
@@ -318,17 +342,20 @@ class _Data:
         )
 
 
-def _choose(data: _Data, fit: Mask, validation: Mask) -> tuple[Choice, int, int]:
+def _choose(data: _Data, optional: frozenset[str], fit: Mask, validation: Mask) -> tuple[Choice, int, int]:
     """Choose setting and number of iterations by the loss on the validation rows."""
     fit, validation = data.usable(fit), data.usable(validation)
     kind = data.task.kind
     best: tuple[float, Choice, int] | None = None
-    choices = _CHOICES[kind]
-    for choice in choices:
-        model = data.model(choice, _ITERATIONS[kind]).fit(data.matrix[fit], data.learned(choice)[fit])
-        for number, loss in _losses(data, model, choice, validation):
+    choices = list(_CHOICES[kind])
+    for tried, choice in enumerate(choices, start=1):
+        part = data.without(optional) if choice.without else data
+        model = part.model(choice, _ITERATIONS[kind]).fit(part.matrix[fit], part.learned(choice)[fit])
+        for number, loss in _losses(part, model, choice, validation):
             if best is None or loss < best[0]:
                 best = loss, choice, number
+        if tried == len(_CHOICES[kind]) and best is not None and optional & set(data.encoder.columns):
+            choices.append(replace(best[1], without=True))  # the best one so far, without them
     assert best is not None
     return best[1], best[2], len(choices)
 

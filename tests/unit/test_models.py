@@ -316,3 +316,18 @@ def test_missing_columns_are_named(trained: dict[str, Trained]) -> None:
     columns = {name: values[name].to_numpy() for name in values.columns if name != "size"}
     with pytest.raises(KeyError, match="size"):
         trained["outcome"].scorer.predict(columns)
+
+
+def test_a_model_does_without_features_that_tell_the_time_alone() -> None:
+    rows, values = training("duration", objects=120)
+    # Known to be the same for all at one time, and of no use later.
+    day = (rows["time"] - rows["time"].min()).dt.total_days()
+    clock = values.with_columns(load=day.cast(pl.Float32), weather=(day * 37 % 101).cast(pl.Float32))
+    found = train_model(TASKS["duration"], rows, clock, optional=("load", "weather"), settings=QUICK)
+    assert isinstance(found, Trained)
+    if found.parameters["without_workload"]:
+        assert not {"load", "weather"} & set(found.columns)
+    assert found.parameters["settings_tried"] == 5
+    plain = train_model(TASKS["duration"], rows, values, settings=QUICK)
+    assert isinstance(plain, Trained)
+    assert plain.parameters["settings_tried"] == 4
