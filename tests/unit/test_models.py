@@ -119,7 +119,7 @@ def test_the_end_of_the_data_is_left_out_where_long_cases_are_missing() -> None:
     assert whole.test_rows == rows.filter(pl.col("time") >= whole.instant).height
     # Where cases are short or very long, that would leave hardly anything.
     short = pl.col("object_id").str.slice(1).cast(pl.Int64) % 2 == 0
-    after = pl.when(short).then(pl.duration(days=1)).otherwise(pl.duration(days=115))
+    after = pl.when(short).then(pl.duration(days=1)).otherwise(pl.duration(days=130))
     mixed = rows.with_columns(known_at=pl.col("time") + after)
     known = pl.col("known_at") <= pl.col("time").max()
     mixed = mixed.with_columns(pl.when(known).then(name).alias(name) for name in ("target", "known_at"))
