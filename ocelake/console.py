@@ -188,7 +188,12 @@ def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] =
     """Print how the models of a log are beside their baselines, and what they say of what is running."""
     console = Console(highlight=False)
     tasks = lake.read("models.tasks", log_id)
-    table = Table(title=f"Predictions of {log_id}, judged on what came later", title_justify="left", box=SIMPLE)
+    table = Table(
+        title=f"Predictions of {log_id}, judged on what came later",
+        title_justify="left",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
     for place, name in enumerate(_RESULTS):
         table.add_column(name, justify="right" if 2 < place < 7 else "left", no_wrap=True)
     for row in results(tasks):
@@ -204,8 +209,8 @@ def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] =
         console.print("{:,} predictions of what is running, {:,} early warnings, {:,} anomalies.".format(*counts))
 
 
-_RESULTS_WIDTH: Final = 125
-_RESULTS: Final = ("object type", "task", "metric", "baseline", "ours", "difference (95%)", "test prefixes", "champion")
+_RESULTS_WIDTH: Final = 116
+_RESULTS: Final = ("type", "task", "metric", "baseline", "ours", "difference (95%)", "prefixes", "champion")
 
 
 def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
@@ -214,7 +219,7 @@ def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
     for row in tasks.filter(pl.col("trained")).sort("object_type", "task").iter_rows(named=True):
         metric = "mae, days" if row["metric"] == "mae" else row["metric"]
         low, high = row["difference_low"], row["difference_high"]
-        verdict = "promoted" if row["promotable"] else "no: worse than before" if row["better"] else "no: not better"
+        verdict = "promoted" if row["promotable"] else "worse than before" if row["better"] else "not better"
         rows.append(
             (
                 row["object_type"],
@@ -222,7 +227,7 @@ def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
                 metric,
                 f"{row['baseline']:.3f}",
                 f"{row['model']:.3f}",
-                f"{row['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
+                f"{row['difference']:+.3f} ({low:+.3f}, {high:+.3f})",
                 f"{row['test_rows']:,}",
                 verdict,
             )
@@ -232,9 +237,7 @@ def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
 
 def results_table(tasks: pl.DataFrame) -> str:
     """Give the results table as Markdown."""
-    lines = [
-        f"| {' | '.join(row)} |".replace(" to ", "\u00a0to\u00a0").replace(" (", "\u00a0(") for row in results(tasks)
-    ]
+    lines = [f"| {' | '.join(row)} |".replace(", ", ",\u00a0").replace(" (", "\u00a0(") for row in results(tasks)]
     reasons = tasks.filter(~pl.col("trained")).select("object_type", "task", "reason").iter_rows()
     said = [f"No model for {task} of {kind}: {reason}" for kind, task, reason in reasons]
     return "\n".join(

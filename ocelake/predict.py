@@ -42,6 +42,7 @@ _REASONS: Final = 3
 _PRIMARY: Final = {"activity": "accuracy", "duration": "mae", "outcome": "brier"}
 _HIGHER_IS_BETTER: Final = frozenset({"accuracy"})
 _TRUE: Final = 0.5
+_DAY: Final = 86_400.0
 
 Tables = dict[str, pl.DataFrame]
 
@@ -325,7 +326,7 @@ def _predicted(scorer: Any, values: pl.DataFrame) -> list[pl.Series]:
     truth = answer.dtype == pl.Boolean
     names, effects = scorer.reasons(columns, _REASONS)
     reasons = [
-        [f"{name} ({effect:+.3g})" for name, effect in zip(named, moved, strict=True) if name]
+        [f"{name} ({_told(effect, duration=duration)})" for name, effect in zip(named, moved, strict=True)]
         for named, moved in zip(names, effects, strict=True)
     ]
     return [
@@ -338,6 +339,17 @@ def _predicted(scorer: Any, values: pl.DataFrame) -> list[pl.Series]:
         (none if duration else pl.Series(found["probability"]).cast(pl.Float64)).alias("probability"),
         pl.Series("reasons", reasons, dtype=pl.List(pl.String)),
     ]
+
+
+def _told(effect: float, *, duration: bool) -> str:
+    """Say by how much a feature moved a prediction.
+
+    Examples
+    --------
+    >>> _told(-43_200.0, duration=True), _told(0.25, duration=False)
+    ('-0.5 days', '+25%')
+    """
+    return f"{effect / _DAY:+.2g} days" if duration else f"{effect:+.0%}"
 
 
 def _warnings(predictions: pl.DataFrame, begun: list[pl.DataFrame], settings: PredictionSettings) -> pl.DataFrame:
@@ -369,7 +381,9 @@ def _warnings(predictions: pl.DataFrame, begun: list[pl.DataFrame], settings: Pr
     )
     known = known.join(remaining, on=["object_type", "object_id"], how="left")
     late = known.filter((pl.col("task") == "remaining_time") & (pl.col("expected") > pl.col("due"))).with_columns(
-        warning=pl.lit("It is expected to be over later than it may.")
+        warning=pl.when(pl.col("time") > pl.col("due"))
+        .then(pl.lit("It has taken longer than it may."))
+        .otherwise(pl.lit("It is expected to be over later than it may."))
     )
     likely = known.filter(pl.col("task").is_in(list(unwanted)) & (pl.col("probability") >= _TRUE)).with_columns(
         warning=pl.col("task").replace_strict(unwanted, default=None, return_dtype=pl.String)
