@@ -45,9 +45,14 @@ class Encoder:
 
     @staticmethod
     def _codes(column: Any, codes: dict[str, int]) -> Any:
-        # None, and a data frame's NaN, are not known.
-        found = (np.nan if value is None or value != value else codes.get(value, _OTHER) for value in column.tolist())
-        return np.fromiter(found, dtype=np.float32, count=len(column))
+        known: dict[str | None, float] = {None: np.nan}
+        known.update(codes.items())
+        texts = column.tolist()
+        found = np.array([known.get(text, _OTHER) for text in texts], dtype=np.float32)
+        if found.size and not found.all():  # a data frame has NaN where there is no text
+            missing = [place for place in np.flatnonzero(found == _OTHER) if texts[place] != texts[place]]
+            found[missing] = np.nan
+        return found
 
     @property
     def categorical(self) -> list[bool]:

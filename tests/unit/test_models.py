@@ -331,3 +331,12 @@ def test_a_model_does_without_features_that_tell_the_time_alone() -> None:
     plain = train_model(TASKS["duration"], rows, values, settings=QUICK)
     assert isinstance(plain, Trained)
     assert plain.parameters["settings_tried"] == 4
+
+
+def test_what_is_missing_is_not_the_same_as_what_is_unknown_and_data_frames_say_it_in_their_own_way() -> None:
+    encoder = scorer.Encoder(["colour", "size"], {"colour": {"red": 1, "blue": 2}})
+    texts = np.array(["red", None, "green", float("nan"), "blue"], dtype=object)
+    matrix = encoder.matrix({"colour": texts, "size": np.arange(5)})
+    assert matrix[:, 0].tolist()[0::2] == [1, 0, 2]
+    assert np.isnan(matrix[[1, 3], 0]).all()
+    assert encoder.matrix({"colour": np.array([], dtype=object), "size": np.array([])}).shape == (0, 2)
