@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from ocelake.lake.build import latest_or_fail, published_tables
+from ocelake.lake.build import published_tables
 from ocelake.lake.features import TrainingSet, training_sets
-from ocelake.models import Task, score_metric
-from ocelake.registry import Registry, Version
+from ocelake.models import Task, gain, score_metric
+from ocelake.registry import Registry
 from ocelake.tables import as_table
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
 
-__all__ = ["monitoring_sources", "monitoring_table", "stability"]
+__all__ = ["monitoring_table", "stability"]
 
 _CHANGED: Final = 0.25
 _FEWEST: Final = 200
@@ -32,37 +32,25 @@ _CATEGORIES: Final = 20
 _FLOOR: Final = 1e-4
 
 
-def monitoring_sources(lake: Lake, log_id: str) -> Mapping[Any, PublicationRecord]:
-    """Give the publications that monitoring is computed from: the newest ones."""
-    return {layer: latest_or_fail(lake, log_id, layer) for layer in ("features", "models", "champions")}
-
-
-def monitoring_table(lake: Lake, registry: Registry, read: Mapping[Any, PublicationRecord]) -> pl.DataFrame:
-    """Compute `models.monitoring` of a log; nothing but zero rows since the training gives no alarm."""
-    champions = published_tables(lake, read["champions"])["models.champions"]
-    trained = {
-        (row["task"], row["object_type"]): row
-        for row in published_tables(lake, read["models"])["models.tasks"].iter_rows(named=True)
-    }
+def monitoring_table(
+    lake: Lake, registry: Registry, features: PublicationRecord, champions: PublicationRecord
+) -> pl.DataFrame:
+    """Compute `models.monitoring` of a log; without prefixes since the training there is nothing to be told."""
+    held = published_tables(lake, champions)["models.champions"]
     rows: list[dict[str, Any]] = []
-    for part in training_sets(lake, read["features"]):
-        of_task = champions.filter((pl.col("task") == part.task) & (pl.col("object_type") == part.object_type))
-        told = trained.get((part.task, part.object_type))
-        if of_task.is_empty() or told is None or told["seen_until"] is None:
-            continue
-        name, number = of_task.select("model_name", "model_version").row(0)
-        scorer = registry.load(Version(name, number, "", f"models:/{name}/{number}"))
-        if set(scorer.columns) <= set(part.values.columns):
-            rows += (
-                {"task": part.task, "object_type": part.object_type, "model_version": number, **row}
-                for row in _since(part, scorer, told)
-            )
+    for part in training_sets(lake, features):
+        of_task = held.filter((pl.col("task") == part.task) & (pl.col("object_type") == part.object_type))
+        for champion in of_task.iter_rows(named=True):
+            scorer = registry.load(registry.version(champion["model_name"], champion["model_version"]))
+            if set(scorer.columns) <= set(part.values.columns):
+                about = {name: champion[name] for name in ("task", "object_type", "model_version")}
+                rows += ({**about, **row} for row in _since(part, scorer, champion))
     columns = as_table("models.monitoring")
     return as_table("models.monitoring", pl.DataFrame(rows, schema=columns.schema) if rows else None)
 
 
-def _since(part: TrainingSet, scorer: Any, told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    new = part.rows["time"] > told["seen_until"]
+def _since(part: TrainingSet, scorer: Any, champion: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    new = part.rows["time"] > champion["seen_until"]
     count = int(new.sum())
     if not count:
         return
@@ -84,10 +72,10 @@ def _since(part: TrainingSet, scorer: Any, told: Mapping[str, Any]) -> Iterator[
     if arrived:
         task = Task(part.task, part.kind, part.object_type)
         value = score_metric(scorer, task, part.rows.filter(known), part.values.filter(known))
-        reference = float(told["model"])
-        limit = reference / _WORSE if told["metric"] == "accuracy" else reference * _WORSE
+        reference = float(champion["value"])
+        limit = reference / _WORSE if gain(part.kind, 1.0) > 0 else reference * _WORSE
         row = _row("error", part.task, arrived, value, limit, arrived >= _FEWEST)
-        worse = value < limit if told["metric"] == "accuracy" else value > limit
+        worse = gain(part.kind, value - limit) < 0
         yield {**row, "reference": reference, "alarm": worse and arrived >= _FEWEST}
 
 

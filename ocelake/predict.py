@@ -9,38 +9,50 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import polars as pl
 
 from ocelake.errors import NotFound
-from ocelake.features import SHARED, PredictionSettings
+from ocelake.features import END, SHARED, PredictionSettings
 from ocelake.lake.build import latest_or_fail, published_tables
 from ocelake.lake.features import Prediction, TrainingSet, feature_frame, training_sets
 from ocelake.mining.rates import demand_forecast, unusual_hours
-from ocelake.models import Task, Trained, TrainingSettings, Untrainable, judge_pair, plot_training, train_model
+from ocelake.models import (
+    MODEL,
+    PRIMARY,
+    Task,
+    Trained,
+    TrainingSettings,
+    Untrainable,
+    gain,
+    judge_pair,
+    plot_training,
+    train_model,
+)
 from ocelake.models.anomalies import unusual_executions
 from ocelake.registry import Registry, Training, Version
-from ocelake.tables import as_table
+from ocelake.tables import READS, as_table
 
 if TYPE_CHECKING:
     from ocelake.lake import Lake, PublicationRecord
+    from ocelake.lake.build import Sources
+    from ocelake.tables import Layer
 
 __all__ = [
     "Scored",
     "model_name",
+    "newest_sources",
     "predict_object",
-    "prediction_sources",
     "prediction_tables",
     "promote",
     "train_log",
 ]
 
 _REASONS: Final = 3
-_PRIMARY: Final = {"activity": "accuracy", "duration": "mae", "outcome": "brier"}
-_HIGHER_IS_BETTER: Final = frozenset({"accuracy"})
 _TRUE: Final = 0.5
 _DAY: Final = 86_400.0
 
@@ -112,18 +124,17 @@ def _row(part: TrainingSet, **values: Any) -> dict[str, Any]:
 
 
 def _trained(part: TrainingSet, found: Trained, version: Version, against: float | None) -> dict[str, Any]:
-    metric = _PRIMARY[part.kind]
+    metric = PRIMARY[part.kind]
     judged = found.metrics.filter(pl.col("metric") == metric)
     difference = judged.filter(pl.col("model") == "difference").row(0, named=True)
-    model = judged.filter(pl.col("model") == "gradient boosting")["value"].item()
-    no_worse = against is None or (against >= 0 if metric in _HIGHER_IS_BETTER else against <= 0)
+    model = judged.filter(pl.col("model") == MODEL)["value"].item()
+    no_worse = against is None or gain(part.kind, against) >= 0
     return _row(
         part,
         trained=True,
         model_name=version.name,
         model_version=version.version,
         run_id=version.run_id,
-        seen_until=part.rows["time"].max(),
         split_at=found.split.instant,
         train_rows=found.split.train_rows,
         test_rows=found.split.test_rows,
@@ -177,11 +188,13 @@ def _training(
         experiment=f"ocelake {features.log_id}",
         run_name=f"{part.object_type} {part.task}",
         parameters={**found.parameters, "seed": settings.seed, "split_at": found.split.instant.isoformat()},
-        metrics={f"{metric}.{model}".replace(" ", "_"): value for model, metric, value in judged},
+        metrics={_metric_name(metric, model): value for model, metric, value in judged},
         tags={
             "log": features.log_id,
             "object_type": part.object_type,
             "task": part.task,
+            "seen_until": str(part.rows["time"].max()),
+            "metric": PRIMARY[part.kind],
             "features": features.publication_id,
             **{f"snapshot.{table}": str(snapshot) for table, snapshot in features.snapshots.items()},
             **features.reads,
@@ -200,6 +213,10 @@ def _training(
     )
 
 
+def _metric_name(metric: str, model: str) -> str:
+    return f"{metric}.{model}".replace(" ", "_")
+
+
 def promote(registry: Registry, tasks: pl.DataFrame) -> pl.DataFrame:
     """Make challengers that may be the champions of their tasks; give `models.champions`.
 
@@ -211,15 +228,27 @@ def promote(registry: Registry, tasks: pl.DataFrame) -> pl.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for row in tasks.filter(pl.col("trained")).iter_rows(named=True):
-        name, promoted = row["model_name"], False
+        name, number = row["model_name"], row["model_version"]
         champion = registry.champion(name)
-        newest = champion.version if champion else 0
-        if row["promotable"] and row["model_version"] > newest:
-            (version,) = [found for found in registry.versions(name) if found.version == row["model_version"]]
-            registry.promote(version)
-            champion, promoted = version, True
+        # What was trained before the champion is no challenger: this asset may be built again at any time.
+        promoted = row["promotable"] and (champion is None or number > champion.version)
+        if promoted:
+            champion = registry.version(name, number)
+            registry.promote(champion)
         if champion is not None:
-            rows.append({**row, "model_version": champion.version, "promoted": promoted})
+            tags = registry.tags(champion)
+            rows.append(
+                {
+                    "task": row["task"],
+                    "object_type": row["object_type"],
+                    "model_name": name,
+                    "model_version": champion.version,
+                    "seen_until": datetime.fromisoformat(tags["seen_until"]),
+                    "metric": tags["metric"],
+                    "value": registry.metrics(champion)[_metric_name(tags["metric"], MODEL)],
+                    "promoted": promoted,
+                }
+            )
     return as_table("models.champions", _frame("models.champions", rows))
 
 
@@ -252,7 +281,7 @@ def prediction_tables(
         final.append((last, values))
         mine = models.filter(pl.col("object_type") == object_type)
         for task, name, number in mine.select("task", "model_name", "model_version").iter_rows():
-            version = Version(name, number, "", f"models:/{name}/{number}")
+            version = registry.version(name, number)
             made, fresh = _score(registry, version, task, last.filter(running), values.filter(running), before)
             predictions.append(made)
             computed += fresh
@@ -275,7 +304,7 @@ def _running(lake: Lake, features: PublicationRecord) -> Iterator[tuple[str, pl.
     prefixes = lake.scan("features.prefixes", log_id, as_of=moment)
     newest = prefixes.filter(pl.col("position") == pl.col("position").max().over("object_type", "object_id")).collect()
     ended = lake.scan("features.labels", log_id, as_of=moment).filter(
-        (pl.col("task") == "next_activity") & (pl.col("label") == "(end)")
+        (pl.col("task") == "next_activity") & (pl.col("label") == END)
     )
     over = ended.select("object_type", "object_id", over=pl.lit(True)).collect()
     for (object_type,), of_type in columns.partition_by("object_type", as_dict=True, maintain_order=True).items():
@@ -301,7 +330,7 @@ def _score(
         model_version=pl.lit(version.version, pl.Int64),
         features_hash=read.hash_rows().cast(pl.String),
     )
-    same = ["task", "object_type", "object_id", "model_name", "model_version", "features_hash"]
+    same = [name for name in keys.columns if name != "time"]
     columns = as_table("gold.predictions").columns
     known = as_table("gold.predictions") if before is None else before.select(columns)
     seen = known.select(*same, seen=pl.lit(True))
@@ -419,9 +448,9 @@ def _anomalies(final: Iterable[tuple[pl.DataFrame, pl.DataFrame]], events: pl.Da
     return pl.concat(found).unique(["kind", "subject", "time"], keep="first", maintain_order=True)
 
 
-def prediction_sources(lake: Lake, log_id: str) -> Mapping[Any, PublicationRecord]:
-    """Give the publications that predictions are computed from: the newest features and champions."""
-    return {layer: latest_or_fail(lake, log_id, layer) for layer in ("features", "champions")}
+def newest_sources(lake: Lake, log_id: str, layer: Layer) -> Sources:
+    """Give the publications that a layer of predictions is computed from: the newest of each, as champions stay."""
+    return {name: latest_or_fail(lake, log_id, name) for name in READS[layer]}
 
 
 def predict_object(lake: Lake, registry: Registry, log_id: str, object_id: str) -> pl.DataFrame:
@@ -432,7 +461,7 @@ def predict_object(lake: Lake, registry: Registry, log_id: str, object_id: str) 
     NotFound
         Where the log has no champions, or no features of such an object.
     """
-    read = prediction_sources(lake, log_id)
+    read = newest_sources(lake, log_id, "predictions")
     features, champions = read["features"], read["champions"]
     models = published_tables(lake, champions)["models.champions"]
     if models.is_empty():
@@ -444,7 +473,7 @@ def predict_object(lake: Lake, registry: Registry, log_id: str, object_id: str) 
             made = [
                 _score(
                     registry,
-                    Version(name, number, "", f"models:/{name}/{number}"),
+                    registry.version(name, number),
                     task,
                     last.filter(here),
                     values.filter(here),

@@ -198,6 +198,11 @@ class Registry:
         """Give the newest version that was recorded and is not promoted, if there is one."""
         return self._aliased(name, "challenger")
 
+    def version(self, name: str, number: int) -> Version:
+        """Give a version by its number."""
+        with self._asking() as client:
+            return _version(client.get_model_version(name, str(number)))
+
     def promote(self, version: Version) -> Version | None:
         """Make a version the champion, and give the one that was it before.
 
@@ -257,7 +262,7 @@ class Registry:
         with self._asking() as client:
             found = client.search_registered_models(f"name = '{name}'")
             number = found[0].aliases.get(alias) if found else None
-            return _version(client.get_model_version(name, str(number))) if number else None
+            return self.version(name, int(number)) if number else None
 
     def _read(self, version: Version) -> Any:
         with self._asking() as client, tempfile.TemporaryDirectory(prefix="ocelake-model-") as folder:
@@ -460,11 +465,11 @@ def _python_model(scorer: Any, columns: list[str]) -> PythonModel:
     import pandas
     from mlflow.pyfunc.model import PythonModel
 
-    class Scored(PythonModel):  # type: ignore[misc,unused-ignore]
+    class Scored(PythonModel):  # type: ignore[misc,unused-ignore]  # its base may have no types
         def __init__(self) -> None:
             self.scorer, self.columns = scorer, columns
 
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads them at run time
             predicted = self.scorer.predict(model_input.reindex(columns=self.columns))
             return pandas.DataFrame(predicted, index=model_input.index)
 

@@ -5,19 +5,18 @@ A training is recorded in MLflow whatever comes of it. Promotion is an asset of 
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-import polars as pl
 from dagster import AssetExecutionContext, MetadataValue, multi_asset
 
-from assets.building import Events, concerns, passed_over
-from assets.ml.publishing import publish_audited
+from assets.building import Events
+from assets.ml.publishing import Made, build_predicted
 from assets.specs import check_specs, layer_specs
 from ocelake.console import results_table
+from ocelake.lake import PublicationRecord
 from ocelake.lake.audits import CHAMPION_CHECKS, TRAINING_CHECKS, audit_plainly, audit_training
-from ocelake.lake.build import published_tables, sources
-from ocelake.lake.features import Prediction
+from ocelake.lake.build import published_tables
 from ocelake.predict import promote, train_log
+from ocelake.tables import Layer
 from resources import LakeResource, MlflowResource
 
 __all__ = ["champions", "models"]
@@ -31,26 +30,13 @@ __all__ = ["champions", "models"]
 )
 def models(context: AssetExecutionContext, lake: LakeResource, mlflow: MlflowResource) -> Events:
     """Train a model for every task beside its baselines, judge both on what came later, record all in MLflow."""
-    opened = lake.open()
-    if not concerns(opened, context.partition_key, "features"):
-        yield from passed_over(context)
-        return
-    read = sources(opened, context.partition_key, "models")
 
-    def compute() -> tuple[Mapping[str, pl.DataFrame], Mapping[str, Mapping[str, Any]]]:
-        tables = train_log(opened, mlflow.open(), read["features"])
+    def compute(read: Mapping[Layer, PublicationRecord]) -> Made:
+        tables = train_log(lake.open(), mlflow.open(), read["features"])
         return tables, {"models.tasks": {"results": MetadataValue.md(results_table(tables["models.tasks"]))}}
 
-    yield from publish_audited(
-        context,
-        opened,
-        "models",
-        read,
-        compute,
-        settings=Prediction.model_validate(read["features"].settings),
-        audit=audit_training,
-        gates=frozenset({"challenger_promotable"}),
-    )
+    gates = frozenset({"challenger_promotable"})
+    yield from build_predicted(context, lake.open(), "models", compute, audit=audit_training, gates=gates)
 
 
 @multi_asset(
@@ -61,22 +47,9 @@ def models(context: AssetExecutionContext, lake: LakeResource, mlflow: MlflowRes
 )
 def champions(context: AssetExecutionContext, lake: LakeResource, mlflow: MlflowResource) -> Events:
     """Let the models that may predict do so."""
-    opened = lake.open()
-    if not concerns(opened, context.partition_key, "features"):
-        yield from passed_over(context)
-        return
-    read = sources(opened, context.partition_key, "champions")
 
-    def compute() -> tuple[Mapping[str, pl.DataFrame], Mapping[str, Mapping[str, Any]]]:
-        tasks = published_tables(opened, read["models"])["models.tasks"]
+    def compute(read: Mapping[Layer, PublicationRecord]) -> Made:
+        tasks = published_tables(lake.open(), read["models"])["models.tasks"]
         return {"models.champions": promote(mlflow.open(), tasks)}, {}
 
-    yield from publish_audited(
-        context,
-        opened,
-        "champions",
-        read,
-        compute,
-        settings=Prediction.model_validate(read["models"].settings),
-        audit=audit_plainly,
-    )
+    yield from build_predicted(context, lake.open(), "champions", compute, audit=audit_plainly)

@@ -1,18 +1,17 @@
 """How champions hold since their training: drift of what they read and say, and their errors once outcomes arrive."""
 
 from collections.abc import Mapping
-from typing import Any
 
-import polars as pl
 from dagster import AssetExecutionContext, multi_asset
 
 from assets.automation import ON_NEW_INPUT_ONCE_THERE
-from assets.building import Events, concerns, passed_over
-from assets.ml.publishing import publish_audited
+from assets.building import Events
+from assets.ml.publishing import Made, build_predicted
 from assets.specs import check_specs, layer_specs
+from ocelake.lake import PublicationRecord
 from ocelake.lake.audits import MONITORING_CHECKS, audit_monitoring
-from ocelake.lake.features import Prediction
-from ocelake.monitor import monitoring_sources, monitoring_table
+from ocelake.monitor import monitoring_table
+from ocelake.tables import Layer
 from resources import LakeResource, MlflowResource
 
 __all__ = ["monitoring"]
@@ -26,21 +25,9 @@ __all__ = ["monitoring"]
 )
 def monitoring(context: AssetExecutionContext, lake: LakeResource, mlflow: MlflowResource) -> Events:
     """Hold what came since a champion was trained against what it was trained and tested on."""
-    opened = lake.open()
-    if not concerns(opened, context.partition_key, "features"):
-        yield from passed_over(context)
-        return
-    read = monitoring_sources(opened, context.partition_key)
 
-    def compute() -> tuple[Mapping[str, pl.DataFrame], Mapping[str, Mapping[str, Any]]]:
-        return {"models.monitoring": monitoring_table(opened, mlflow.open(), read)}, {}
+    def compute(read: Mapping[Layer, PublicationRecord]) -> Made:
+        found = monitoring_table(lake.open(), mlflow.open(), read["features"], read["champions"])
+        return {"models.monitoring": found}, {}
 
-    yield from publish_audited(
-        context,
-        opened,
-        "monitoring",
-        read,
-        compute,
-        settings=Prediction.model_validate(read["features"].settings),
-        audit=audit_monitoring,
-    )
+    yield from build_predicted(context, lake.open(), "monitoring", compute, audit=audit_monitoring)

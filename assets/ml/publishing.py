@@ -1,55 +1,66 @@
-"""Publishing a layer of predictions: audited, told, or not at all; what the layers of events do in `build_layer`."""
+"""Building a layer of predictions in an asset: as `assets.building`, for layers that the model registry is part of.
+
+They are not computed again by the nightly verification, and a training is not passed over where its input is the same:
+it is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 from dagster import AssetExecutionContext
-from pydantic import BaseModel
 
-from assets.building import Events
+from assets.building import Events, concerns, passed_over
 from assets.publishing import publish_or_retry
 from assets.specs import check_results, materializations
 from ocelake.lake import Lake, PublicationRecord
 from ocelake.lake.audits import blocking
 from ocelake.lake.build import newest_number
+from ocelake.lake.features import Prediction
 from ocelake.ocel.audit import Finding
+from ocelake.predict import newest_sources
 from ocelake.tables import Layer
 
-__all__ = ["publish_audited"]
+__all__ = ["Made", "build_predicted"]
+
+Made: TypeAlias = tuple[Mapping[str, pl.DataFrame], Mapping[str, Mapping[str, Any]]]
+"""The tables of a layer, and the metadata of some of them."""
 
 
-def publish_audited(
+def build_predicted(
     context: AssetExecutionContext,
     lake: Lake,
     layer: Layer,
-    sources: Mapping[Layer, PublicationRecord],
-    compute: Callable[[], tuple[Mapping[str, pl.DataFrame], Mapping[str, Mapping[str, Any]]]],
+    compute: Callable[[Mapping[Layer, PublicationRecord]], Made],
     *,
-    settings: BaseModel,
     audit: Callable[[Mapping[str, pl.DataFrame]], list[Finding]],
     gates: frozenset[str] = frozenset(),
 ) -> Events:
-    """Compute a layer, check it, publish it and tell.
+    """Compute a layer from the newest of those before it, check it, publish it together or not at all, and tell.
 
     Parameters
     ----------
     compute : callable
-        Gives the tables, and the metadata of some of them.
+        Gives the tables and metadata, from the publications that the layer reads.
     gates : frozenset of str
         Blocking checks that stop the layers after this one, and not this one.
     """
-    started, base = perf_counter(), newest_number(lake, context.partition_key, layer)
-    tables, shown = compute()
+    started, log_id = perf_counter(), context.partition_key
+    if not concerns(lake, log_id, "features"):
+        yield from passed_over(context)
+        return
+    read, base = newest_sources(lake, log_id, layer), newest_number(lake, log_id, layer)
+    tables, shown = compute(read)
     findings = audit(tables)
     failed = [finding for finding in blocking(findings) if finding.check not in gates]
     if failed:
         context.log.error("Not published: %s", "; ".join(finding.message for finding in failed))
     else:
-        record = publish_or_retry(lake, sources, layer, tables, settings=settings, base=base)
+        settings = Prediction.model_validate(next(iter(read.values())).settings)
+        record = publish_or_retry(lake, read, layer, tables, settings=settings, base=base)
         yield from materializations(
             layer,
             common={

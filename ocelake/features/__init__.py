@@ -7,18 +7,29 @@ what came after: the next activity, the remaining time, delay and outcomes, and 
 
 from ocelake.features.columns import FeatureColumn
 from ocelake.features.graph import PrefixGraph, prefix_graph
-from ocelake.features.labels import label_prefixes, tasks_of
-from ocelake.features.prefixes import SHARED, Prefixes, default_types, prefix_features
+from ocelake.features.labels import END, Kind, label_prefixes, tasks_of
+from ocelake.features.prefixes import (
+    SHARED,
+    Prefixes,
+    default_types,
+    find_context,
+    flowing_types,
+    prefix_features,
+)
 from ocelake.features.settings import OutcomeSettings, PredictionSettings
 
 __all__ = [
+    "END",
     "SHARED",
     "FeatureColumn",
+    "Kind",
     "OutcomeSettings",
     "PredictionSettings",
     "PrefixGraph",
     "Prefixes",
     "default_types",
+    "find_context",
+    "flowing_types",
     "label_prefixes",
     "prefix_features",
     "prefix_graph",

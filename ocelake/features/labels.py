@@ -9,6 +9,7 @@ what it never came to. Whatever depends on that became known when the object was
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -34,6 +35,7 @@ _MICROSECONDS: Final = 1e6
 Instants = npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Ended:
     """Which objects of a type are over, and when that became known.
 
@@ -47,8 +49,9 @@ class Ended:
         The time of the object's last event.
     """
 
-    def __init__(self, over: npt.NDArray[np.bool_], known: Instants, last: Instants) -> None:
-        self.over, self.known, self.last = over, known, last
+    over: npt.NDArray[np.bool_]
+    known: Instants
+    last: Instants
 
 
 def tasks_of(object_type: str, settings: PredictionSettings) -> tuple[tuple[str, Kind], ...]:

@@ -29,7 +29,7 @@ from ocelake.mining.predecessors import Predecessors, find_predecessors
 from ocelake.mining.times import instants
 from ocelake.mining.traces import Traces
 
-__all__ = ["SHARED", "Context", "Prefixes", "default_types", "find_context", "prefix_features"]
+__all__ = ["SHARED", "Context", "Prefixes", "default_types", "find_context", "flowing_types", "prefix_features"]
 
 _HOUR: Final = 3_600_000_000
 _WINDOWS: Final = {"hour": _HOUR, "day": 24 * _HOUR, "week": 168 * _HOUR}
@@ -100,7 +100,17 @@ class Context:
     within: Mapping[str, Ranks]
 
 
-def default_types(traces: Traces, settings: PredictionSettings, execution_types: Collection[str]) -> tuple[str, ...]:
+def flowing_types(traces: Traces, execution_types: Collection[str] = ()) -> tuple[str, ...]:
+    """Give the types that executions are made of: those that are set, else all that do not live as long as the log.
+
+    Types that the log does not have are left out.
+    """
+    if execution_types:
+        return tuple(name for name in traces.object_types if name in set(execution_types))
+    return tuple(traces.object_types.filter(~pl.Series(permanent_types(traces), dtype=pl.Boolean)))
+
+
+def default_types(traces: Traces, settings: PredictionSettings, flowing: Collection[str]) -> tuple[str, ...]:
     """Give the object types that predictions are about: those that are set, else the one in most events.
 
     Parameters
@@ -108,35 +118,27 @@ def default_types(traces: Traces, settings: PredictionSettings, execution_types:
     traces : Traces
         Of the whole log.
     settings : PredictionSettings
-    execution_types : collection of str
-        The types that executions are made of; without any, all that do not live as long as the log.
+    flowing : collection of str
+        The types that executions are made of (`flowing_types`); one of them is taken.
 
     Returns
     -------
     tuple of str
         Without those that the log has no steps of; empty for a log without steps.
     """
-    steps = np.bincount(traces.object_type[traces.step_object], minlength=len(traces.object_types))
-    known = {name for name, count in zip(traces.object_types, steps, strict=True) if count}
-    if settings.object_types:
-        return tuple(name for name in settings.object_types if name in known)
-    flowing = _flowing(traces, execution_types)
-    events = np.zeros(len(steps), dtype=np.int64)
     kind = traces.object_type[traces.step_object]
-    for code in np.flatnonzero(flowing & (steps > 0)):
-        events[code] = len(np.unique(traces.step_event[kind == code]))
-    if not events.any():
+    steps = np.bincount(kind, minlength=len(traces.object_types))
+    if settings.object_types:
+        known = set(traces.object_types.filter(pl.Series(steps > 0)))
+        return tuple(name for name in settings.object_types if name in known)
+    candidates = np.flatnonzero(traces.object_types.is_in(list(flowing)).to_numpy() & (steps > 0))
+    if not len(candidates):
         return ()
     # Of types in equally many events the one with fewer objects: an order is in all events of its items.
     objects = np.bincount(traces.object_type, minlength=len(steps))
-    best = max(np.flatnonzero(events), key=lambda code: (events[code], -objects[code], -code))
+    events = {code: len(np.unique(traces.step_event[kind == code])) for code in candidates}
+    best = max(candidates, key=lambda code: (events[code], -objects[code], -code))
     return (str(traces.object_types[int(best)]),)
-
-
-def _flowing(traces: Traces, execution_types: Collection[str]) -> npt.NDArray[np.bool_]:
-    if execution_types:
-        return traces.object_types.is_in(list(execution_types)).to_numpy()
-    return ~permanent_types(traces)
 
 
 def find_context(traces: Traces, execution_types: Collection[str] = ()) -> Context:

@@ -15,18 +15,18 @@ from pydantic import BaseModel, ConfigDict
 
 from ocelake.errors import SettingError
 from ocelake.features import (
+    Kind,
     PredictionSettings,
     Prefixes,
     default_types,
+    find_context,
+    flowing_types,
     label_prefixes,
     prefix_features,
     tasks_of,
 )
-from ocelake.features.labels import Kind
-from ocelake.features.prefixes import find_context
 from ocelake.lake.policy import load_policy
 from ocelake.lake.records import Moment
-from ocelake.mining.bottlenecks import permanent_types
 from ocelake.mining.constraints import Rules, attribute_names, rule_tables
 from ocelake.mining.traces import Traces
 from ocelake.settings import MiningSettings, check_log_id
@@ -107,14 +107,14 @@ def feature_tables(lake: Lake, silver: PublicationRecord, settings: Prediction) 
     traces = lake.traces(log_id, moment)
     names = ("ocel.event_attributes", "ocel.object_attributes", "ocel.object_objects")
     tables = {name: lake.read(name, log_id, as_of=moment) for name in names}
-    flowing = settings.mining.execution_types or _flowing(traces)
-    flowing = tuple(name for name in flowing if name in traces.object_types)
-    context = None
+    flowing = flowing_types(traces, settings.mining.execution_types)
+    violations = _violations(lake, log_id, moment, traces, tables, settings.rules)
+    types = default_types(traces, settings.predict, flowing)
+    context = find_context(traces, flowing) if types else None
     columns: list[pl.DataFrame] = []
     prefixes: list[pl.DataFrame] = []
     labels: list[pl.DataFrame] = []
-    for object_type in default_types(traces, settings.predict, flowing):
-        context = context or find_context(traces, flowing)
+    for object_type in types:
         found = prefix_features(
             traces, object_type, tables, settings=settings.predict, time_zone=settings.time_zone, context=context
         )
@@ -124,17 +124,13 @@ def feature_tables(lake: Lake, silver: PublicationRecord, settings: Prediction) 
             settings=settings.predict,
             execution_types=flowing,
             object_attributes=tables["ocel.object_attributes"],
-            violations=_violations(lake, log_id, moment, traces, tables, settings.rules),
+            violations=violations,
         )
         columns.append(_columns(found))
         prefixes.append(_vectors(found, labelled["group"]))
         labels += _labels(labelled, object_type, settings.predict)
     made = {"features.columns": columns, "features.prefixes": prefixes, "features.labels": labels}
     return {name: as_table(name, pl.concat(frames) if frames else None) for name, frames in made.items()}
-
-
-def _flowing(traces: Traces) -> tuple[str, ...]:
-    return tuple(traces.object_types.filter(~pl.Series(permanent_types(traces), dtype=pl.Boolean)))
 
 
 def _violations(

@@ -51,8 +51,10 @@ def _weeks(events: pl.DataFrame) -> int:
     """Give how many whole weeks the log has, at most as many as are looked at."""
     if not events.height:
         return 0
-    span: timedelta = events["time"].max() - events["time"].min()  # type: ignore[operator, assignment]
-    return min(span // _WEEK, _WEEKS)
+    first, last = events["time"].min(), events["time"].max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return min((last - first) // _WEEK, _WEEKS)
 
 
 def demand_forecast(events: pl.DataFrame) -> pl.DataFrame:

@@ -117,7 +117,7 @@ class Scorer:
 
     def probabilities(self, values: Any) -> Any:
         """Give the calibrated probabilities of all classes; of an outcome that of its being true."""
-        return self._probabilities(self.encoder.matrix(values))
+        return self.probabilities_of(self.encoder.matrix(values))
 
     def reasons(self, values: Any, most: int = 3) -> tuple[list[list[str]], list[list[float]]]:
         """Give each row's columns that moved its prediction most, and by how much.
@@ -126,7 +126,7 @@ class Scorer:
         duration, else probability. Columns are looked for among the most important ones.
         """
         matrix = self.encoder.matrix(values)
-        base = self._probabilities(matrix) if self.kind != "duration" else self._quantiles(matrix)[:, 1]
+        base = self.probabilities_of(matrix) if self.kind != "duration" else self.quantiles_of(matrix)[:, 1]
         rows = np.arange(len(matrix))
         top = base.argmax(axis=1) if self.kind == "activity" else None
         effects = np.zeros((len(matrix), len(self.important)))
@@ -134,11 +134,11 @@ class Scorer:
             other = matrix.copy()
             other[:, column] = self.usual[column]
             if self.kind == "duration":
-                effects[:, place] = base - self._quantiles(other)[:, 1]
+                effects[:, place] = base - self.quantiles_of(other)[:, 1]
             elif top is None:
-                effects[:, place] = base - self._probabilities(other)
+                effects[:, place] = base - self.probabilities_of(other)
             else:
-                effects[:, place] = base[rows, top] - self._probabilities(other)[rows, top]
+                effects[:, place] = base[rows, top] - self.probabilities_of(other)[rows, top]
         order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :most]
         names = [[self.columns[self.important[place]] for place in row] for row in order]
         moved = [[float(effects[row, place]) for place in places] for row, places in enumerate(order)]
@@ -146,16 +146,17 @@ class Scorer:
 
     def _said(self, matrix: Any) -> dict[str, Any]:
         if self.kind == "duration":
-            low, middle, high = self._quantiles(matrix).T
+            low, middle, high = self.quantiles_of(matrix).T
             return {"prediction": middle, "low": low, "high": high}
-        found = self._probabilities(matrix)
+        found = self.probabilities_of(matrix)
         if self.kind == "outcome":
             return {"prediction": found >= 0.5, "probability": found}
         best = found.argmax(axis=1)
         names = np.array(self.classes, dtype=object)
         return {"prediction": names[best], "probability": found[np.arange(len(best)), best]}
 
-    def _probabilities(self, matrix: Any) -> Any:
+    def probabilities_of(self, matrix: Any) -> Any:
+        """Give calibrated probabilities for rows of the encoder's matrix."""
         if not len(matrix):
             return np.zeros((0, len(self.classes))) if self.kind == "activity" else np.zeros(0)
         logits = np.log(np.clip(self.models[0].predict_proba(matrix), 1e-9, 1.0))
@@ -167,8 +168,8 @@ class Scorer:
         powers = np.exp(scaled)
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def _quantiles(self, matrix: Any) -> Any:
-        """Give low, middle and high, in seconds; they never cross."""
+    def quantiles_of(self, matrix: Any) -> Any:
+        """Give low, middle and high for rows of the encoder's matrix, in seconds; they never cross."""
         if not len(matrix):
             return np.zeros((0, 3))
         found = np.sort(np.stack([model.predict(matrix) for model in self.models], axis=1), axis=1)

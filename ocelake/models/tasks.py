@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from ocelake.features.labels import Kind
 
-__all__ = ["PRIMARY", "Kind", "Task", "TrainingSettings", "Untrainable"]
+__all__ = ["MODEL", "PRIMARY", "QUANTILES", "Kind", "Task", "TrainingSettings", "Untrainable", "gain"]
 
-PRIMARY: dict[str, str] = {"activity": "accuracy", "duration": "mae", "outcome": "brier"}
-"""The metric that decides, by kind of task; of the last two less is better."""
+PRIMARY: Final[Mapping[Kind, str]] = {"activity": "accuracy", "duration": "mae", "outcome": "brier"}
+"""The metric that decides, by kind of task."""
+
+MODEL: Final = "gradient boosting"
+"""What models are called beside their baselines."""
+
+QUANTILES: Final = (0.1, 0.5, 0.9)
+"""Of a duration: the ends of its interval, and what is predicted between them."""
+
+
+def gain(kind: Kind, difference: float) -> float:
+    """Give by how much a metric that decides is better where it differs so; below 0, it is worse.
+
+    Examples
+    --------
+    >>> gain("activity", 0.1), gain("duration", 0.1)
+    (0.1, -0.1)
+    """
+    return difference if kind == "activity" else -difference
 
 
 @dataclass(frozen=True, slots=True)

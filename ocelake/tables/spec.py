@@ -72,7 +72,7 @@ READS: Final[Mapping[Layer, tuple[Layer, ...]]] = {
     "models": ("features",),
     "champions": ("models",),
     "predictions": ("features", "champions"),
-    "monitoring": ("features", "models", "champions"),
+    "monitoring": ("features", "champions"),
     "prices": ("bronze",),
     "bars": ("prices",),
 }
