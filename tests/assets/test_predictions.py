@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from dagster import SkipReason, build_sensor_context
+from dagster import RunRequest, ScheduleDefinition, SkipReason, build_schedule_context, build_sensor_context
 from polars.testing import assert_frame_equal
 
 from ocelake.features import PredictionSettings
@@ -15,12 +16,14 @@ from ocelake.lake.build import STEPS, publish, sources, verify
 from ocelake.lake.features import load_prediction
 from ocelake.ocel.generate import generate
 from ocelake.ocel.write import write_log
-from ocelake.predict import predict_object
+from ocelake.predict import predict_object, promote
 from ocelake.registry import Registry
 from resources import LakeResource
+from schedules import predictions_half_hourly, training_weekly
 from sensors import models_drifted
-from tests.assets.conftest import Graph, evaluations, materialized
+from tests.assets.conftest import Graph, evaluations, event, materialized
 
+START = datetime(2024, 1, 1, tzinfo=UTC)
 PREDICT = {
     "object_types": ["orders"],
     "targets": {"orders": "14d"},
@@ -104,21 +107,84 @@ def test_small_and_odd_logs_train_nothing_say_why_and_stay_green(graph: Graph) -
     assert graph.lake.read("gold.predictions", "tiny").is_empty()
 
 
+def clockwork(graph: Graph, log_id: str) -> None:
+    """Land a log in which the baseline is always right: an order is placed every day, and paid an hour later."""
+    orders = range(1, 201)
+    events = [event(f"place {n}", "place order", START + timedelta(days=n), [n]) for n in orders]
+    events += [event(f"pay {n}", "pay order", START + timedelta(days=n, hours=1), [n]) for n in orders]
+    types = [{"name": name, "attributes": []} for name in ("place order", "pay order")]
+    content = {
+        "objectTypes": [{"name": "orders", "attributes": []}],
+        "eventTypes": types,
+        "objects": [{"id": f"o{n}", "type": "orders"} for n in orders],
+        "events": events,
+    }
+    path = graph.home / "landing" / log_id / "log.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    graph.declare(log_id, "predict", {"ends": {"orders": ["pay order"]}})
+    assert graph.run(log_id, ["log.json"]).success
+
+
 def test_a_model_that_is_no_better_than_its_baseline_is_recorded_and_not_promoted(graph: Graph) -> None:
-    graph.put("plain", "log.json", events=3_000)
-    graph.declare("plain", "predict", {"object_types": ["packages"]})
-    assert graph.run("plain", ["log.json"]).success
+    clockwork(graph, "plain")
     result = graph.run("plain", job="training_job")
     tasks = graph.lake.read("models.tasks", "plain")
-    assert tasks.filter(pl.col("trained")).height
-    if tasks["promotable"].any():
-        assert result.success
-        return
+    assert tasks["trained"].to_list() == [True, True]
+    assert not tasks["better"].any()
     assert not evaluations(result)["models/tasks:challenger_promotable"].passed
+    assert graph.lake.latest("plain", "models") is not None
     assert graph.lake.latest("plain", "champions") is None
     names = registry(graph).names("plain.")
-    assert names
+    assert len(names) == 2
     assert all(registry(graph).champion(name) is None for name in names)
+    assert all(registry(graph).challenger(name) is not None for name in names)
+
+
+def test_a_worse_challenger_leaves_the_champion_which_is_held_against_its_own_training(graph: Graph) -> None:
+    graph.put("shop", "log.json", events=6_000)
+    graph.declare("shop", "predict", {"object_types": ["orders"]})
+    assert graph.run("shop", ["log.json"]).success
+    assert graph.run("shop", job="training_job").success
+    lake, models = graph.lake, registry(graph)
+    first = lake.read("models.champions", "shop").filter(task="next_activity").row(0, named=True)
+    # A challenger by the same name that is no better, as the table of a later training would have it.
+    trained = lake.read("models.tasks", "shop")
+    worse = trained.with_columns(
+        model_version=pl.col("model_version") + 1, promotable=pl.lit(False), better=pl.lit(True)
+    )
+    again = promote(models, worse).filter(task="next_activity").row(0, named=True)
+    assert again == {**first, "promoted": False}
+    last = lake.read("features.prefixes", "shop").filter(object_type="orders")["time"].max()
+    assert again["seen_until"] == last
+    assert again["value"] == pytest.approx(trained.filter(task="next_activity")["model"].item())
+    # And one that was trained before it is none.
+    older = trained.filter(task="next_activity").with_columns(
+        model_version=pl.col("model_version") - 1, promotable=pl.lit(True)
+    )
+    assert promote(models, older)["model_version"].to_list() == [first["model_version"]]
+
+
+def test_schedules_ask_for_logs_that_were_trained_and_have_something_new(graph: Graph) -> None:
+    lake = LakeResource(home=str(graph.home))
+    moment = datetime(2024, 6, 2, 4, tzinfo=UTC)
+
+    def asked(schedule: ScheduleDefinition) -> list[str | None]:
+        with build_schedule_context(instance=graph.instance, scheduled_execution_time=moment) as context:
+            found = schedule(context, lake=lake)
+            return [request.partition_key for request in found if isinstance(request, RunRequest)]
+
+    clockwork(graph, "plain")
+    graph.put("shop", "log.json", events=6_000)
+    graph.declare("shop", "predict", {"object_types": ["orders"]})
+    assert graph.run("shop", ["log.json"]).success
+    assert asked(training_weekly) == asked(predictions_half_hourly) == []
+    assert graph.run("shop", job="training_job").success
+    assert asked(training_weekly) == ["shop"]
+    assert asked(predictions_half_hourly) == [], "nothing is new"
+    graph.put("shop", "more.json", events=6_500)
+    assert graph.run("shop", ["more.json"]).success
+    assert asked(predictions_half_hourly) == ["shop"]
 
 
 def test_drift_is_seen_and_trains_anew(graph: Graph) -> None:

@@ -351,3 +351,27 @@ def test_help_answers_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", heavy], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", "an engine is imported before a command needs it"
     assert min(times) < 2, "half a second on a quiet machine; this is a guard against an engine at import"
+
+
+def test_a_log_is_trained_and_an_object_predicted(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    (tmp_path / ".ocelake" / "logs").mkdir(parents=True)
+    (tmp_path / ".ocelake" / "logs" / "shop.predict.yaml").write_text("object_types: [orders]\n")
+    assert shell("generate", "--events", 4_000, "shop.json").returncode == 0
+    assert shell("ingest", "shop.json").returncode == 0
+    early = shell("predict", "shop", "order-0001")
+    assert early.returncode == 2, "nothing is trained yet"
+    assert "ocelake" in early.stderr
+    done = shell("train", "shop")
+    assert done.returncode == 0, done.stderr
+    assert "next_activity" in done.stdout
+    assert "promoted" in done.stdout
+    said = shell("predict", "shop", "order-0001")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("orders order-0001, after ")
+    assert "shop.orders.next_activity, version 1" in said.stdout
+    rows = json.loads(shell("predict", "shop", "order-0001", "--format", "json").stdout)
+    assert {row["object_id"] for row in rows} == {"order-0001"}
+    nobody = shell("predict", "shop", "nobody")
+    assert nobody.returncode == 2
+    assert "no object 'nobody'" in nobody.stderr

@@ -26,7 +26,7 @@ from dagster import (
 from dagster._core.events import StepMaterializationData
 from dagster._core.test_utils import freeze_time
 
-from assets.automation import ON_NEW_INPUT, ON_NEW_INPUT_AT_TIMES
+from assets.automation import ON_NEW_INPUT, ON_NEW_INPUT_AT_TIMES, ON_NEW_INPUT_ONCE_THERE
 from assets.partitions import LOGS
 from assets.specs import asset_key
 from ocelake.tables import Layer, layer_tables
@@ -47,10 +47,15 @@ def downstream() -> None: ...
 def downstream_at_times() -> None: ...
 
 
+@asset(name="downstream", partitions_def=LOGS, deps=[upstream], automation_condition=ON_NEW_INPUT_ONCE_THERE)
+def downstream_once_there() -> None: ...
+
+
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 JOB = define_asset_job("job", ["downstream"], partitions_def=LOGS)
 UPSTREAM_JOB = define_asset_job("upstream_job", ["upstream"], partitions_def=LOGS)
 DEFS = Definitions(assets=[upstream, downstream], jobs=[JOB, UPSTREAM_JOB])
+DEFS_ONCE_THERE = Definitions(assets=[upstream, downstream_once_there], jobs=[JOB, UPSTREAM_JOB])
 DEFS_AT_TIMES = Definitions(assets=[upstream, downstream_at_times], jobs=[JOB, UPSTREAM_JOB])
 
 
@@ -117,6 +122,16 @@ def clock(instance: DagsterInstance) -> Clock:
 @pytest.fixture
 def throttled(instance: DagsterInstance) -> Clock:
     return Clock(instance, DEFS_AT_TIMES)
+
+
+def test_what_not_every_log_wants_is_requested_only_where_it_was_built_before(instance: DagsterInstance) -> None:
+    clock = Clock(instance, DEFS_ONCE_THERE)
+    clock.materialize("upstream")
+    assert clock.until(minute=11) == 0, "nobody has asked for it"
+    clock.materialize("downstream")
+    clock.tick()
+    clock.materialize("upstream")
+    assert clock.until(minute=21) == 1
 
 
 def test_new_input_is_requested_once(clock: Clock) -> None:

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from ocelake.errors import NotFound, OcelakeError
-from ocelake.features import PredictionSettings, Prefixes, default_types, prefix_features, prefix_graph
-from ocelake.features.prefixes import find_context
+from ocelake.features import (
+    PredictionSettings,
+    Prefixes,
+    default_types,
+    find_context,
+    flowing_types,
+    prefix_features,
+    prefix_graph,
+)
 from ocelake.features.so_far import executions_so_far
 from ocelake.mining.executions import connected_executions
 from ocelake.mining.traces import Traces, encode
@@ -222,9 +229,11 @@ def test_graphs_of_prefixes_are_cut_at_their_event() -> None:
 def test_the_default_type_is_in_most_events_and_does_not_live_for_ever() -> None:
     log = generate(2_000, seed=1)
     traces = encode(log.event_objects, log.objects, log.events)
-    assert default_types(traces, PredictionSettings(), ()) == ("items",)
+    assert default_types(traces, PredictionSettings(), flowing_types(traces)) == ("items",)
     assert default_types(traces, PredictionSettings(), ("orders", "packages")) == ("orders",)
     assert default_types(traces, PredictionSettings(object_types=("orders", "nothing")), ()) == ("orders",)
+    assert flowing_types(traces) == ("items", "orders", "packages")
+    assert flowing_types(traces, ["orders", "lorries"]) == ("orders",)
 
 
 def test_an_unknown_type_is_refused() -> None:
