@@ -195,7 +195,7 @@ def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] =
         padding=(0, 1, 0, 0),
     )
     for place, name in enumerate(_RESULTS):
-        table.add_column(name, justify="right" if 2 < place < 7 else "left", no_wrap=True)
+        table.add_column(name, justify="right" if place in (3, 4, 6, 7) else "left", no_wrap=True)
     for row in results(tasks):
         table.add_row(*row)
     Console(highlight=False, width=max(console.width, _RESULTS_WIDTH)).print(table)
@@ -210,7 +210,7 @@ def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] =
 
 
 _RESULTS_WIDTH: Final = 116
-_RESULTS: Final = ("type", "task", "metric", "baseline", "ours", "difference (95%)", "prefixes", "champion")
+_RESULTS: Final = ("type", "task", "metric", "baseline", "ours", "champion", "difference (95%)", "prefixes")
 
 
 def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
@@ -227,9 +227,9 @@ def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
                 metric,
                 f"{row['baseline']:.3f}",
                 f"{row['model']:.3f}",
+                verdict,
                 f"{row['difference']:+.3f} ({low:+.3f}, {high:+.3f})",
                 f"{row['test_rows']:,}",
-                verdict,
             )
         )
     return rows
@@ -241,7 +241,7 @@ def results_table(tasks: pl.DataFrame) -> str:
     reasons = tasks.filter(~pl.col("trained")).select("object_type", "task", "reason").iter_rows()
     said = [f"No model for {task} of {kind}: {reason}" for kind, task, reason in reasons]
     return "\n".join(
-        [f"| {' | '.join(_RESULTS)} |", "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |", *lines, "", *said]
+        [f"| {' | '.join(_RESULTS)} |", "| --- | --- | --- | ---: | ---: | --- | ---: | ---: |", *lines, "", *said]
     )
 
 
