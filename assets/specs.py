@@ -130,6 +130,7 @@ _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
         ("features.columns", "features.prefixes", "features.labels", "models.champions"),
     ),
     "gold.demand_forecast": ("ocel.events",),
+    "gold.bottleneck_forecast": _TRACES,
     "gold.anomalies": ("ocel.events", "features.columns", "features.prefixes"),
     "models.monitoring": ("features.columns", "features.prefixes", "features.labels", "models.champions"),
     "silver.prices": ("bronze.price_ticks",),

@@ -1,8 +1,8 @@
 """Predictions on real logs beside their baselines, and how long they take: ``python -m benchmarks.predictions``.
 
-``results`` trains on the shared logs and prints the results table; ``speed`` measures features, training and scoring on
-a generated log. The split of the table is the project's own: by time, judged on prefixes after the instant at which the
-last 30% of the objects begin.
+``results`` trains on the shared logs and prints the results table; ``queues`` foretells who waits, week after week;
+``speed`` measures features, training and scoring on a generated log. The split of the table is the project's own: by
+time, judged on prefixes after the instant at which the last 30% of the objects begin.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from ocelake.console import results_table
-from ocelake.features import SHARED
+from ocelake.features import SHARED, flowing_types
 from ocelake.lake import Lake, open_lake
 from ocelake.lake.build import STEPS, publish, sources
 from ocelake.lake.ingest import ingest
+from ocelake.mining.queues import choose, find_visits, waiting
+from ocelake.mining.traces import encode
 from ocelake.models import Task, TrainingSettings, Untrainable, answers_of, train_model
 from ocelake.ocel.generate import generate
+from ocelake.ocel.read import read_log
 from ocelake.ocel.write import write_log
 from ocelake.predict import train_log
 from ocelake.registry import Registry
 
 DATA = Path(os.environ.get("OCELAKE_TEST_DATA", "../shared/data"))
+
+HOUR, WEEK = 3_600_000_000, 168 * 3_600_000_000
 
 LOGS = {
     "BPI150to550": (
@@ -90,6 +96,33 @@ def results(home: Path, names: list[str]) -> None:
             )
 
 
+def queues() -> None:
+    """Print the mean absolute error of forecasts of who waits, over the eight last weeks of each log, in objects.
+
+    Each week is foretold from what was known at its begin, and so is the choice among the ways of foretelling.
+    """
+    print("| log | stays | rhythm | flow | chosen |\n| --- | ---: | ---: | ---: | ---: |")
+    generated = {"generated, 100,000 events": generate(100_000, seed=1)}
+    real = {log_id: read_log(DATA / file).ocel for log_id, (file, _) in LOGS.items() if not file.endswith("csv")}
+    for name, log in {**generated, **real}.items():
+        traces = encode(log.event_objects, log.objects, log.events)
+        visits = find_visits(traces, flowing_types(traces))
+        first, end = int(visits.enter.min()), (int(visits.enter.max()) // HOUR + 1) * HOUR
+        missed: dict[str, list[float]] = {}
+        for week in range(1, 9):
+            begin = end - week * WEEK
+            if begin - first < 2 * WEEK:
+                break
+            said, ways, _, _ = choose(visits.as_of(begin), begin, first)
+            came_true = waiting(visits, end, begin, WEEK // HOUR)[0][:, :-1]
+            errors = {way: np.abs(numbers - came_true).mean(axis=1) for way, numbers in said.items()}
+            chosen = np.stack(list(errors.values()))[ways, np.arange(visits.places)]
+            for way, error in {**errors, "chosen": chosen}.items():
+                missed.setdefault(way, []).append(float(error.sum()))
+        cells = (f"{np.mean(missed[way]):.1f}" for way in ("stays", "rhythm", "flow", "chosen"))
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
 def speed(home: Path, events: int) -> None:
     """Measure features of a generated log, the training of its orders' default models, and scoring."""
     file = home / "log.json"
@@ -141,13 +174,15 @@ def speed(home: Path, events: int) -> None:
 def main() -> None:
     """Run what is asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["results", "speed"], nargs="?", default="results")
+    parser.add_argument("what", choices=["results", "queues", "speed"], nargs="?", default="results")
     parser.add_argument("--logs", nargs="*", default=[])
     parser.add_argument("--events", type=int, default=1_000_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ocelake-predictions-") as folder:
         if arguments.what == "results":
             results(Path(folder), arguments.logs)
+        elif arguments.what == "queues":
+            queues()
         else:
             speed(Path(folder), arguments.events)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RunProgress",
     "as_text",
+    "longest_queues",
     "print_frame",
     "print_ingested",
     "print_logs",
@@ -37,6 +38,7 @@ __all__ = [
     "print_results",
     "print_tables",
     "print_validation",
+    "queues_table",
     "results",
     "results_table",
     "run_progress",
@@ -44,6 +46,8 @@ __all__ = [
 ]
 
 _CELL = 60
+_QUEUES = 3
+_WEEK = 7 * 24
 _WIDE, _FEW = 9, 3
 """A few rows of many columns are shown a column a line."""
 _COUNTABLE = 10**12
@@ -207,8 +211,12 @@ def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] =
     if lake.latest(log_id, "predictions"):
         counts = (lake.read(f"gold.{name}", log_id).height for name in ("predictions", "early_warnings", "anomalies"))
         console.print("{:,} predictions of what is running, {:,} early warnings, {:,} anomalies.".format(*counts))
+        queues = longest_queues(lake.read("gold.bottleneck_forecast", log_id))
+        for queue in queues.head(_QUEUES).iter_rows(named=True):
+            console.print(Text(_QUEUE.format(**queue)))
 
 
+_QUEUE: Final = "After '{activity}' {expected:.1f} {object_type} will wait, on average over a week (usual {usual:.1f})."
 _RESULTS_WIDTH: Final = 116
 _RESULTS: Final = ("type", "task", "metric", "baseline", "ours", "champion", "difference (95%)", "prefixes")
 
@@ -243,6 +251,29 @@ def results_table(tasks: pl.DataFrame) -> str:
     return "\n".join(
         [f"| {' | '.join(_RESULTS)} |", "| --- | --- | --- | ---: | ---: | --- | ---: | ---: |", *lines, "", *said]
     )
+
+
+def longest_queues(forecast: pl.DataFrame) -> pl.DataFrame:
+    """Give how many wait after each activity on average over the week ahead, most first, of `gold.bottleneck_forecast`.
+
+    Hours that the forecast has no row for count as none.
+    """
+    means = (pl.col(name).sum() / _WEEK for name in ("expected", "usual"))
+    found = forecast.group_by("object_type", "activity").agg(*means, pl.col("method", "error").first())
+    return found.sort("expected", "object_type", "activity", descending=[True, False, False])
+
+
+def queues_table(forecast: pl.DataFrame) -> str:
+    """Give the same as Markdown."""
+    head = [
+        "| object type | waiting after | expected | usual | foretold by | mean error |",
+        "| --- | --- | ---: | ---: | --- | ---: |",
+    ]
+    lines = [
+        f"| {kind} | {activity} | {expected:.1f} | {usual:.1f} | {method} | {'' if error is None else f'{error:.1f}'} |"
+        for kind, activity, expected, usual, method, error in longest_queues(forecast).iter_rows()
+    ]
+    return "\n".join([*head, *lines])
 
 
 def print_prediction(predictions: pl.DataFrame) -> None:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import polars as pl
 
 from ocelake.errors import NotFound
-from ocelake.features import END, SHARED, PredictionSettings
+from ocelake.features import END, SHARED, PredictionSettings, flowing_types
 from ocelake.lake.build import latest_or_fail, published_tables
 from ocelake.lake.features import Prediction, TrainingSet, feature_frame, training_sets
+from ocelake.mining.queues import bottleneck_forecast
 from ocelake.mining.rates import demand_forecast, unusual_hours
 from ocelake.models import (
     MODEL,
@@ -270,7 +271,8 @@ def prediction_tables(
     features, champions : PublicationRecord
         What is known of the prefixes, and which models predict.
     """
-    log_id, settings = features.log_id, Prediction.model_validate(features.settings).predict
+    log_id, read = features.log_id, Prediction.model_validate(features.settings)
+    settings = read.predict
     models = published_tables(lake, champions)["models.champions"]
     latest = lake.latest(log_id, "predictions")
     before = lake.read("gold.predictions", log_id, as_of=latest.publication_id) if latest else None
@@ -288,10 +290,13 @@ def prediction_tables(
     whole = as_table("gold.predictions", pl.concat(predictions) if predictions else None)
     silver = lake.moment(features.reads["silver"])
     events = lake.read("ocel.events", log_id, as_of=silver, columns=["activity", "time"])
+    traces = lake.traces(log_id, silver)
+    flowing = flowing_types(traces, read.mining.execution_types)
     tables = {
         "gold.predictions": whole,
         "gold.early_warnings": as_table("gold.early_warnings", _warnings(whole, begun, settings)),
         "gold.demand_forecast": as_table("gold.demand_forecast", demand_forecast(events)),
+        "gold.bottleneck_forecast": bottleneck_forecast(traces, flowing),
         "gold.anomalies": as_table("gold.anomalies", _anomalies(final, events, settings.seed)),
     }
     return Scored(tables, computed)

@@ -258,6 +258,30 @@ _PREDICTIONS: Final = (
     ),
     TableSpec(
         "gold",
+        "bottleneck_forecast",
+        "predictions",
+        "How many objects are expected to wait after an activity at the begin of one hour after the log's last event.",
+        (
+            LOG,
+            OBJECT_TYPE,
+            text("activity", "What they did last; they wait for whatever comes next.", required=True),
+            instant("hour", "The hour's begin.", required=True),
+            number("expected", "Objects; those that may be over count in part.", required=True),
+            number("usual", "Mean of the same hour of the same weekday in the weeks before.", required=True),
+            text(
+                "method",
+                "How it is foretold: stays (as many as now), rhythm (as usual), or flow (arrivals as usual, and who is "
+                "there leaves at the usual rate): what would have been best in the weeks before.",
+                required=True,
+            ),
+            number("error", "Mean absolute error of the method in those weeks, in objects; null in a short log."),
+            count("weeks", "So many weeks were foretold to find out.", required=True),
+        ),
+        key=("log_id", "object_type", "activity", "hour"),
+        sort=("object_type", "activity", "hour"),
+    ),
+    TableSpec(
+        "gold",
         "anomalies",
         "predictions",
         "One unusual execution, or one hour with unusually many or few events of an activity.",

@@ -11,6 +11,7 @@ import pytest
 from dagster import RunRequest, ScheduleDefinition, SkipReason, build_schedule_context, build_sensor_context
 from polars.testing import assert_frame_equal
 
+from ocelake.console import longest_queues
 from ocelake.features import PredictionSettings
 from ocelake.lake.build import STEPS, publish, sources, verify
 from ocelake.lake.features import load_prediction
@@ -68,6 +69,17 @@ def test_a_log_is_trained_scored_and_scored_again_by_what_is_new(graph: Graph) -
         predictions.select("object_id", "time").unique().sort("object_id"),
         last.join(predictions, on="object_id", how="semi").sort("object_id"),
     )
+    # Where they will wait is told of the week after the log's last event, and where it was said in the metadata.
+    queues = lake.read("gold.bottleneck_forecast", "shop")
+    assert queues["hour"].min() > lake.read("ocel.events", "shop")["time"].max()
+    assert {"orders", "items"} <= set(queues["object_type"])
+    (said,) = [
+        event.step_materialization_data.materialization.metadata["week_ahead"].value
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None and event.asset_key.path == ["gold", "bottleneck_forecast"]
+    ]
+    busiest = longest_queues(queues).row(0, named=True)
+    assert f"| {busiest['object_type']} | {busiest['activity']} | {busiest['expected']:.1f} |" in said
     one = predict_object(lake, models, "shop", predictions["object_id"][0])
     same = predictions.filter(pl.col("object_id") == predictions["object_id"][0])
     assert_frame_equal(one.sort("task").select(same.columns), same.sort("task"))
