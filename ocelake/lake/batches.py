@@ -17,6 +17,7 @@ from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask, Table
 
+from ocelake.lake.manifests import entries_of, log_places, manifests_of
 from ocelake.lake.records import PublicationRecord
 from ocelake.lake.snapshots import of_log
 
@@ -97,13 +98,11 @@ def sequence_of(table: Table, snapshot_id: int | None) -> int:
 
 def _files_after(table: Table, log_id: str, snapshot_id: int | None, after: int) -> Iterator[DataFile]:
     snapshot = table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
-    if snapshot is None:
-        return
-    places = {spec.spec_id: [field.name for field in spec.fields].index("log_id") for spec in table.specs().values()}
-    for manifest in snapshot.manifests(table.io):
+    places = log_places(table)
+    for manifest in manifests_of(table.io, snapshot):
         if (manifest.sequence_number or 0) <= after:
             continue
-        for entry in manifest.fetch_manifest_entry(table.io):
+        for entry in entries_of(table.io, manifest):
             place = places[manifest.partition_spec_id]
             if (entry.sequence_number or 0) > after and entry.data_file.partition[place] == log_id:
                 yield entry.data_file

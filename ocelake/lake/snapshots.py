@@ -7,16 +7,13 @@ file is ever written.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from pyiceberg.expressions import BooleanExpression, EqualTo
-from pyiceberg.io import FileIO
-from pyiceberg.manifest import DataFile, ManifestFile, ManifestWriter
+from pyiceberg.manifest import DataFile, ManifestEntry, ManifestEntryStatus, ManifestFile, ManifestWriter
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table import Table, TableProperties, Transaction
 from pyiceberg.table.metadata import TableMetadata
@@ -24,6 +21,8 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
 from pyiceberg.utils.concurrent import ExecutorFactory
+
+from ocelake.lake.manifests import entries_of, log_places, manifests_of
 
 __all__ = ["StagedSnapshot", "of_log", "slice_files", "stage_files"]
 
@@ -59,41 +58,20 @@ def of_log(log_id: str) -> BooleanExpression:
 def slice_files(table: Table, log_id: str | None = None, snapshot_id: int | None = None) -> list[DataFile]:
     """Give the data files of a log (of all logs without one) in a snapshot, the current one by default."""
     snapshot = table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
-    if snapshot is None:
-        return []
-    manifests = snapshot.manifests(table.io)
-    read = partial(_files_in, table.io)
+    manifests = manifests_of(table.io, snapshot)
+
+    def read(manifest: ManifestFile) -> list[DataFile]:
+        return [entry.data_file for entry in entries_of(table.io, manifest)]
+
     if log_id is None:
         return [file for files in ExecutorFactory.get_or_create().map(read, manifests) for file in files]
-    places = {spec.spec_id: [field.name for field in spec.fields].index("log_id") for spec in table.specs().values()}
+    places = log_places(table)
     placed = [(manifest, places[manifest.partition_spec_id]) for manifest in manifests]
     near = [(manifest, place) for manifest, place in placed if _may_hold(manifest, place, log_id)]
     found = ExecutorFactory.get_or_create().map(read, (manifest for manifest, _ in near))
     return [
         file for (_, place), files in zip(near, found, strict=True) for file in files if file.partition[place] == log_id
     ]
-
-
-_RECENT: Final[OrderedDict[str, tuple[DataFile, ...]]] = OrderedDict()
-"""What small manifests list. They never change, and all but the newest few were read for the commit before."""
-
-_RECENT_LOCK: Final = threading.Lock()
-_RECENT_MANIFESTS: Final = 1024
-_RECENT_FILES: Final = 64
-
-
-def _files_in(io: FileIO, manifest: ManifestFile) -> tuple[DataFile, ...]:
-    with _RECENT_LOCK:
-        if manifest.manifest_path in _RECENT:
-            _RECENT.move_to_end(manifest.manifest_path)
-            return _RECENT[manifest.manifest_path]
-    files = tuple(entry.data_file for entry in manifest.fetch_manifest_entry(io))
-    if len(files) <= _RECENT_FILES:
-        with _RECENT_LOCK:
-            _RECENT[manifest.manifest_path] = files
-            while len(_RECENT) > _RECENT_MANIFESTS:
-                _RECENT.popitem(last=False)
-    return files
 
 
 def _may_hold(manifest: ManifestFile, place: int, log_id: str) -> bool:
@@ -196,15 +174,56 @@ class _SliceFiles(_OverwriteFiles):
                 with suppress(OSError):
                     self._io.delete(path)
 
-    def _build_manifest_evaluator(self, spec_id: int) -> Callable[[ManifestFile], bool]:
-        # pyiceberg's keeps the bounds of the manifest it looks at, and several threads ask the same one: one of them
-        # would then be told of another's manifest, and miss the files to be removed.
-        build = super()._build_manifest_evaluator
-        return lambda manifest: build(spec_id)(manifest)
+    def _build_delete_files_partition_predicate(self) -> None:
+        """Do without: which manifests hold the files to be removed is looked up, and not told from their bounds."""
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        found = [
+            ManifestEntry.from_args(
+                status=ManifestEntryStatus.DELETED,
+                snapshot_id=self.snapshot_id,
+                sequence_number=entry.sequence_number,
+                file_sequence_number=entry.file_sequence_number,
+                data_file=entry.data_file,
+            )
+            for manifest, touched in self._parent_manifests()
+            if touched
+            for entry in entries_of(self._io, manifest)
+            if entry.data_file in self._deleted_data_files
+        ]
+        self._validate_required_deletes(found)
+        return found
 
     def _existing_manifests(self) -> list[ManifestFile]:
-        # A manifest of deleted entries only says what an earlier snapshot took away.
-        return [m for m in super()._existing_manifests() if m.has_added_files() or m.has_existing_files()]
+        kept: list[ManifestFile] = []
+        for manifest, touched in self._parent_manifests():
+            alive = entries_of(self._io, manifest) if touched else ()
+            left = [entry for entry in alive if entry.data_file not in self._deleted_data_files]
+            if len(left) == len(alive):
+                kept.append(manifest)
+            elif left:
+                with self.new_manifest_writer(self.spec(manifest.partition_spec_id)) as writer:
+                    for entry in left:
+                        writer.existing(entry)
+                kept.append(writer.to_manifest_file())
+        return kept
+
+    def fetch_manifest_entry(self, manifest: ManifestFile, discard_deleted: bool = True) -> list[ManifestEntry]:
+        """Read a manifest to be merged; what earlier snapshots took away is not asked for."""
+        if manifest.manifest_path in self._written_manifests:
+            return super().fetch_manifest_entry(manifest, discard_deleted)
+        return list(entries_of(self._io, manifest))
+
+    def _parent_manifests(self) -> Iterator[tuple[ManifestFile, bool]]:
+        """Give the manifests with something alive, and whether a file to be removed may be in it."""
+        places = log_places(self._transaction._table)
+        logs = {file.partition[places[file.spec_id]] for file in self._deleted_data_files}
+        parent = self._transaction.table_metadata.snapshot_by_name(self._target_branch)
+        for manifest in manifests_of(self._io, parent):
+            # One of deleted entries only says what an earlier snapshot took away.
+            if manifest.has_added_files() or manifest.has_existing_files():
+                place = places[manifest.partition_spec_id]
+                yield manifest, any(_may_hold(manifest, place, log) for log in logs)
 
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         properties = self._transaction.table_metadata.properties
