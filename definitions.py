@@ -12,7 +12,7 @@ from assets.bronze import bronze, price_ticks
 from assets.feeds import commodity_prices
 from assets.gold import analysis, bars, gold, kpis, model, policy_asset
 from assets.lake import light_upkeep, maintenance, verification
-from assets.ml import champions, features, models, monitoring, predictions
+from assets.ml import champions, features, models, monitoring, outlook, predictions
 from assets.silver import prices, silver
 from ocelake.lake.policy import declared_rules
 from ocelake.mining.constraints import Rule
@@ -55,7 +55,7 @@ def build_defs(*, rules: Sequence[Rule] | None = None, **overrides: Any) -> Defi
     return Definitions(
         assets=[
             *(bronze, silver, gold, analysis, model, policy_asset(checked), kpis),
-            *(features, models, champions, predictions, monitoring),
+            *(features, models, champions, outlook, predictions, monitoring),
             *(commodity_prices, price_ticks, prices, bars),
             *(light_upkeep, maintenance, verification),
         ],

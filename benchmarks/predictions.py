@@ -28,8 +28,8 @@ from ocelake.models import Task, TrainingSettings, Untrainable, answers_of, trai
 from ocelake.ocel.generate import generate
 from ocelake.ocel.read import read_log
 from ocelake.ocel.write import write_log
-from ocelake.predict import train_log
 from ocelake.registry import Registry
+from ocelake.training import train_log
 
 DATA = Path(os.environ.get("OCELAKE_TEST_DATA", "../shared/data"))
 

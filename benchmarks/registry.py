@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import cases, constraints, context_quality, executions, explore, ocpn, performance, replay
-from benchmarks.cases import LOG, PEERS, TOOLS, Work, _done, prepare
+from benchmarks import cases, constraints, context_quality, executions, explore, features, ocpn, performance, replay
+from benchmarks.cases import LOG, TOOLS, Work, _done, prepare
 from ocelake.tables import Layer
 
 __all__ = ["CASES", "PEERS", "SCAN", "SCANNED", "TOOLS", "prepare"]
@@ -55,6 +55,7 @@ _MINING = {
     **context_quality.CASES,
     **constraints.CASES,
     **explore.CASES,
+    **features.CASES,
 }
 
 CASES: dict[str, dict[str, Callable[[Path], Work]]] = {
@@ -66,6 +67,9 @@ CASES: dict[str, dict[str, Callable[[Path], Work]]] = {
     "analysis layer, silver to published": {"ocelake": _layer("analysis")},
     "model layer, silver to published": {"ocelake": _layer("model")},
 }
+
+PEERS: dict[str, str] = {**cases.PEERS, **features.PEERS}
+"""Cases of ours alone, each with the case that its peers' figures are of."""
 
 SCANNED: frozenset[str] = frozenset({"OC-DFG with durations", *_MINING})
 """Cases that start from the columns of the bare scan."""

@@ -19,6 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from ocelake.mining.bottlenecks import spoken
 from ocelake.tables import READS, TABLES
 
 if TYPE_CHECKING:
@@ -201,14 +202,14 @@ def print_results(lake: Lake, log_id: str, warnings: Sequence[tuple[str, str]] =
     for place, name in enumerate(_RESULTS):
         table.add_column(name, justify="right" if place in (3, 4, 6, 7) else "left", no_wrap=True)
     for row in results(tasks):
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     Console(highlight=False, width=max(console.width, _RESULTS_WIDTH)).print(table)
     for kind, task, reason in tasks.filter(~pl.col("trained")).select("object_type", "task", "reason").iter_rows():
         console.print(Text(f"No model for {task} of {kind}: {reason}"))
     for name, found in warnings:
         if name not in ("baselines_beaten", "tasks_trained"):  # the table says so
             console.print(Text.assemble(("Warning ", "bold yellow"), (name, "yellow"), f": {found}"))
-    if lake.latest(log_id, "predictions"):
+    if lake.latest(log_id, "outlook"):
         counts = (lake.read(f"gold.{name}", log_id).height for name in ("predictions", "early_warnings", "anomalies"))
         console.print("{:,} predictions of what is running, {:,} early warnings, {:,} anomalies.".format(*counts))
         queues = longest_queues(lake.read("gold.bottleneck_forecast", log_id))
@@ -278,20 +279,23 @@ def queues_table(forecast: pl.DataFrame) -> str:
 
 def print_prediction(predictions: pl.DataFrame) -> None:
     """Print what models say of one object."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     first = predictions.row(0, named=True)
-    console.print(
-        f"[bold]{first['object_type']} {first['object_id']}[/], after {first['position']} events, "
-        f"the last at {first['time']:%Y-%m-%d %H:%M} UTC"
-    )
+    place = f", after {first['position']} events, the last at {first['time']:%Y-%m-%d %H:%M} UTC"
+    silence = f" ({spoken(first['silence'])} before the log's last one)"
+    console.print(Text.assemble((f"{first['object_type']} {first['object_id']}", "bold"), place, silence))
     for row in predictions.iter_rows(named=True):
+        if row["model_name"] is None:
+            console.print(Text.assemble((f"  {row['task']}: ", "bold"), f"{row['prediction']}, by now"))
+            continue
         if row["prediction"] is None:
             days = [row[name] / 86_400 for name in ("prediction_float", "low", "high")]
             said = "{:.1f} days ({:.1f} to {:.1f} in 8 of 10 cases)".format(*days)
         else:
             said = f"{row['prediction']} ({row['probability']:.0%})"
         console.print(Text.assemble((f"  {row['task']}: ", "bold"), said))
-        console.print(Text(f"    because of {', '.join(row['reasons'])}", style="dim"))
+        if row["reasons"]:
+            console.print(Text(f"    because of {', '.join(row['reasons'])}", style="dim"))
         console.print(Text(f"    by {row['model_name']}, version {row['model_version']}", style="dim"))
 
 

@@ -223,6 +223,12 @@ class Registry:
                 client.delete_registered_model_alias(version.name, "challenger")
         return former
 
+    def retire(self, version: Version) -> None:
+        """Let a champion be none any more; another one stays."""
+        if self.champion(version.name) == version:
+            with self._asking() as client:
+                client.delete_registered_model_alias(version.name, "champion")
+
     def load(self, version: Version) -> Any:
         """Give the scorer of a version, as it was recorded; kept in memory, without MLflow's checks of the input.
 

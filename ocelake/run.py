@@ -44,6 +44,7 @@ _ADVICE: Final[Mapping[Layer, str]] = {
     "features": "Correct logs/<log>.predict.yaml, then train again.",
     "models": "The champions stay, if there are any. What is predicted, logs/<log>.predict.yaml says.",
     "champions": "Correct logs/<log>.predict.yaml, then train again.",
+    "outlook": "Correct logs/<log>.predict.yaml, then train again.",
     "predictions": "Correct logs/<log>.predict.yaml, then train again.",
     "monitoring": "Train again.",
     "prices": "Correct the feed or its settings (logs/<log>.yaml), then materialize it again.",

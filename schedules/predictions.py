@@ -42,10 +42,10 @@ def training_weekly(context: ScheduleEvaluationContext, lake: LakeResource) -> I
 def predictions_half_hourly(
     context: ScheduleEvaluationContext, lake: LakeResource
 ) -> Iterator[RunRequest | SkipReason]:
-    """Score, warn, and look for what is unusual, for every log with champions and new events since."""
+    """Score, warn, forecast, and look for what is unusual, for every log that was trained and has new events since."""
     opened = lake.open()
     key = f"half-hourly-{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
-    yield from _requests(opened, "champions", key, changed=True)
+    yield from _requests(opened, "outlook", key, changed=True)
 
 
 def _requests(lake: Lake, layer: Layer, key: str, *, changed: bool = False) -> Iterator[RunRequest | SkipReason]:
@@ -60,9 +60,10 @@ def _requests(lake: Lake, layer: Layer, key: str, *, changed: bool = False) -> I
 
 
 def _behind(lake: Lake, log_id: str) -> bool:
-    """Whether silver has been published since the features that the newest predictions read."""
+    """Whether silver has been published since the features that the newest outlook read, or these since it did."""
     silver, features = lake.latest(log_id, "silver"), lake.latest(log_id, "features")
-    scored = lake.latest(log_id, "predictions")
-    if silver is None or features is None or scored is None:
+    told = [lake.latest(log_id, layer) for layer in ("outlook", "predictions")]
+    if silver is None or features is None:
         return silver is not None
-    return features.reads["silver"] != silver.publication_id or scored.reads["features"] != features.publication_id
+    older = any(one.reads["features"] != features.publication_id for one in told if one is not None)
+    return features.reads["silver"] != silver.publication_id or older

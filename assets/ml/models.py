@@ -1,7 +1,7 @@
 """Features to models, and the best of them to champions.
 
 A training is recorded in MLflow whatever comes of it. Promotion is an asset of its own, behind the blocking check
-``challenger_promotable``: where no model is better than its baseline and no worse than the champion, it does not run.
+``challenger_promotable``: where no model is better than its baseline and there is no champion to stay, it does not run.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from ocelake.console import results_table
 from ocelake.lake import PublicationRecord
 from ocelake.lake.audits import CHAMPION_CHECKS, TRAINING_CHECKS, audit_plainly, audit_training
 from ocelake.lake.build import published_tables
-from ocelake.predict import promote, train_log
 from ocelake.tables import Layer
+from ocelake.training import promote, train_log
 from resources import LakeResource, MlflowResource
 
 __all__ = ["champions", "models"]

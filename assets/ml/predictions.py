@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-from dagster import AssetExecutionContext, MetadataValue, multi_asset
+from dagster import AssetExecutionContext, multi_asset
 
 from assets.automation import ON_NEW_INPUT_ONCE_THERE
 from assets.building import Events
 from assets.ml.publishing import Made, build_predicted
 from assets.specs import check_specs, layer_specs
-from ocelake.console import queues_table
 from ocelake.lake import PublicationRecord
 from ocelake.lake.audits import PREDICTION_CHECKS, audit_plainly
 from ocelake.predict import prediction_tables
@@ -25,14 +24,10 @@ __all__ = ["predictions"]
     pool="lake_predictions",
 )
 def predictions(context: AssetExecutionContext, lake: LakeResource, mlflow: MlflowResource) -> Events:
-    """Score what is running, warn early, forecast demand and queues, and tell what is unusual."""
+    """Score what is running, and warn early."""
 
     def compute(read: Mapping[Layer, PublicationRecord]) -> Made:
         scored = prediction_tables(lake.open(), mlflow.open(), read["features"], read["champions"])
-        waiting = MetadataValue.md(queues_table(scored.tables["gold.bottleneck_forecast"]))
-        return scored.tables, {
-            "gold.predictions": {"scored_anew": scored.computed},
-            "gold.bottleneck_forecast": {"week_ahead": waiting},
-        }
+        return scored.tables, {"gold.predictions": {"scored_anew": scored.computed}}
 
     yield from build_predicted(context, lake.open(), "predictions", compute, audit=audit_plainly)

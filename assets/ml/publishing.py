@@ -22,7 +22,7 @@ from ocelake.lake.build import newest_number
 from ocelake.lake.features import Prediction
 from ocelake.ocel.audit import Finding
 from ocelake.predict import newest_sources
-from ocelake.tables import Layer
+from ocelake.tables import READS, Layer
 
 __all__ = ["Made", "build_predicted"]
 
@@ -49,8 +49,9 @@ def build_predicted(
         Blocking checks that stop the layers after this one, and not this one.
     """
     started, log_id = perf_counter(), context.partition_key
-    if not concerns(lake, log_id, "features"):
-        yield from passed_over(context)
+    missing = [name for name in READS[layer] if name == "champions" and lake.latest(log_id, name) is None]
+    if missing or not concerns(lake, log_id, "features"):
+        yield from passed_over(context)  # a log of prices, or one in which no model is better than its baseline
         return
     read, base = newest_sources(lake, log_id, layer), newest_number(lake, log_id, layer)
     tables, shown = compute(read)

@@ -16,9 +16,10 @@ from ocelake.features.prefixes import (
     flowing_types,
     prefix_features,
 )
-from ocelake.features.settings import OutcomeSettings, PredictionSettings
+from ocelake.features.settings import ANY_END, OutcomeSettings, PredictionSettings
 
 __all__ = [
+    "ANY_END",
     "END",
     "SHARED",
     "FeatureColumn",

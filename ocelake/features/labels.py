@@ -1,9 +1,10 @@
 """Labels of prefixes: what came after, and when that became known.
 
-A label that is not known, or that was no question any more as of the prefix (what has happened already), is null. An
-object is over where one of the activities that end its type was its last; where no ends are declared, once nothing has
-happened to it for its type's patience: longer than after 99% of its events. Only then its remaining time is known, and
-what it never came to. Whatever depends on that became known when the object was over, not at its last event.
+A label that is not known is null. What had come to be true by the prefix's last event is known as of then: a fact, and
+no question any more. An object is over where one of the activities that end its type was its last; where no ends are
+declared, once nothing has happened to it for its type's patience: longer than after 99% of its events. Only then its
+remaining time is known, and what it never came to. Whatever depends on that became known when the object was over, not
+at its last event.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _PATIENT: Final = 0.99
 _MICROSECONDS: Final = 1e6
 
 Instants = npt.NDArray[np.int64]
+Violations: TypeAlias = Mapping[str, Mapping[str, int | None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +49,14 @@ class Ended:
         When that became known, in microseconds.
     last : int64 array, one per step
         The time of the object's last event.
+    declared : bool
+        Whether some activities are declared to end objects, so that one that is not over goes on for certain.
     """
 
     over: npt.NDArray[np.bool_]
     known: Instants
     last: Instants
+    declared: bool = False
 
 
 def tasks_of(object_type: str, settings: PredictionSettings) -> tuple[tuple[str, Kind], ...]:
@@ -78,7 +83,7 @@ def ended_objects(traces: Traces, object_type: str, settings: PredictionSettings
         return Ended(np.ones(len(last), dtype=bool), last, last)
     if ends:
         final = traces.activities.is_in(list(ends)).to_numpy()
-        return Ended(final[traces.step_activity[last_step]], last, last)
+        return Ended(final[traces.step_activity[last_step]], last, last, declared=True)
     time = traces.event_time[traces.step_event[steps]]
     same = traces.step_object[steps][1:] == traces.step_object[steps][:-1]
     gaps = np.diff(time)[same]
@@ -93,7 +98,7 @@ def label_prefixes(
     settings: PredictionSettings,
     execution_types: tuple[str, ...] = (),
     object_attributes: pl.DataFrame | None = None,
-    violations: Mapping[str, frozenset[str]] | None = None,
+    violations: Violations | None = None,
 ) -> pl.DataFrame:
     """Label every prefix of the objects of a type, for every task.
 
@@ -108,8 +113,9 @@ def label_prefixes(
         The types that executions are made of; all without it.
     object_attributes : DataFrame, optional
         Rows of `ocel.object_attributes`, for outcomes by attribute.
-    violations : mapping of str to frozenset of str, optional
-        By rule, the objects that violate it.
+    violations : mapping of str to mapping, optional
+        By rule, the objects that violate it, with the time from which on that was settled, in microseconds since 1970;
+        None: when the object was over.
 
     Returns
     -------
@@ -119,7 +125,7 @@ def label_prefixes(
         ``known: `` and its name (when it became known).
     """
     steps, last_step = _steps(traces, object_type)
-    owner, event = traces.step_object[steps], traces.step_event[steps]
+    owner, event = traces.step_object[steps].astype(np.int64), traces.step_event[steps]
     time = traces.event_time[event]
     ended = ended_objects(traces, object_type, settings)
     first = time[traces.offsets[owner] - steps.start]
@@ -143,11 +149,11 @@ def label_prefixes(
     labels["remaining_time"] = pl.Series(remaining, nan_to_null=True), ended.known
     if (target := settings.target(object_type)) is not None:
         allowed = int(target.total_seconds() * _MICROSECONDS)
-        labels["delay"] = _delay(first, time, ended, allowed, int(traces.event_time.max(initial=0)))
+        labels["delay"] = _delay(first, time, owner, ended, allowed, int(traces.event_time.max(initial=0)))
     for outcome in settings.outcomes:
         if outcome.object_type == object_type:
             decided = _decided(traces, outcome, object_attributes, violations or {})
-            labels[f"outcome_{outcome.name}"] = _outcome(decided[owner], time, ended)
+            labels[f"outcome_{outcome.name}"] = _outcome(decided[owner], ended)
     for name, (label, known) in labels.items():
         frame[name] = label
         frame[f"known: {name}"] = instants(known).zip_with(label.is_not_null(), pl.Series([None], dtype=pl.Null))
@@ -174,16 +180,25 @@ def _executions(traces: Traces, execution_types: tuple[str, ...]) -> pl.Series:
     return found.select(pl.coalesce("group", "object_id")).to_series()
 
 
-def _delay(first: Instants, time: Instants, ended: Ended, allowed: int, now: int) -> tuple[pl.Series, Instants]:
-    """Say whether an object takes longer than it may; no question any more once it has."""
+def _delay(
+    first: Instants, time: Instants, owner: Instants, ended: Ended, allowed: int, now: int
+) -> tuple[pl.Series, Instants]:
+    """Say whether an object takes longer than it may, and when that was known.
+
+    It is late where an event comes after the due time, and known to be with the first of them. Where an object is over
+    only after declared activities, one that is not is known to be late at the due time.
+    """
     due = first + allowed
-    late = np.where(ended.over, ended.last > due, now > due)
-    # A running object is late once the time is over and something may still come; one that is over was late at the
-    # due time already, as its last event came after it.
-    known = ended.over | (now > due)
-    asked = known & (time <= due)
-    truth = pl.Series(late).zip_with(pl.Series(asked), pl.Series([None], dtype=pl.Boolean))
-    return truth, np.where(late, due, ended.known)
+    late = ended.last > due
+    after = np.flatnonzero(time > due)[::-1]
+    when = np.full(int(owner.max(initial=0)) + 1, _NEVER, dtype=np.int64)
+    when[owner[after]] = time[after]  # the first one is written last
+    known = when[owner]
+    if ended.declared:
+        late |= ~ended.over & (now > due)
+        known = np.where(late, due, known)
+    truth = pl.Series(late).zip_with(pl.Series(late | ended.over), pl.Series([None], dtype=pl.Boolean))
+    return truth, np.where(late, known, ended.known)
 
 
 _NEVER: Final = np.iinfo(np.int64).max
@@ -193,7 +208,7 @@ def _decided(
     traces: Traces,
     outcome: OutcomeSettings,
     attributes: pl.DataFrame | None,
-    violations: Mapping[str, frozenset[str]],
+    violations: Violations,
 ) -> Instants:
     """Give when the outcome became true of each object; -1 where it is true, but known at its end only."""
     decided = np.full(len(traces.object_ids), _NEVER, dtype=np.int64)
@@ -203,8 +218,9 @@ def _decided(
         decided[traces.step_object[at]] = traces.event_time[traces.step_event[at]]
         return decided
     if outcome.rule is not None:
-        decided[traces.object_ids.is_in(list(violations.get(outcome.rule, ()))).to_numpy()] = -1
-        return decided
+        violated = violations.get(outcome.rule, {})
+        settled = {thing: -1 if at is None else at for thing, at in violated.items()}
+        return traces.object_ids.replace_strict(settled, default=_NEVER, return_dtype=pl.Int64).to_numpy()
     if attributes is None:
         return decided
     rows = attributes.filter(pl.col("name") == outcome.attribute)
@@ -220,10 +236,9 @@ def _decided(
     return found.fill_null(_NEVER).to_numpy()
 
 
-def _outcome(decided: Instants, time: Instants, ended: Ended) -> tuple[pl.Series, Instants]:
-    """Say whether the outcome comes to be true; no question any more once it is."""
-    true = decided != _NEVER
-    at_end = decided == -1
-    asked = np.where(at_end, ended.over, np.where(true, decided > time, ended.over))
-    truth = pl.Series(true).zip_with(pl.Series(asked), pl.Series([None], dtype=pl.Boolean))
+def _outcome(decided: Instants, ended: Ended) -> tuple[pl.Series, Instants]:
+    """Say whether the outcome comes to be true, and when that was known."""
+    true, at_end = decided != _NEVER, decided == -1
+    known = np.where(at_end, ended.over, true | ended.over)
+    truth = pl.Series(true).zip_with(pl.Series(known), pl.Series([None], dtype=pl.Boolean))
     return truth, np.where(true & ~at_end, decided, ended.known)

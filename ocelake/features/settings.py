@@ -32,6 +32,8 @@ class OutcomeSettings(BaseModel):
         True of an object that violates this one of the log's rules (``logs/<log_id>.rules.yaml``).
     warn : bool
         Whether it is to be warned of where it is likely; of violations always.
+    warn_at : float
+        From which probability on it counts as likely. What is rare hardly ever comes near one half.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,7 @@ class OutcomeSettings(BaseModel):
     above: float | None = None
     rule: str | None = None
     warn: bool = False
+    warn_at: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -97,7 +97,8 @@ _CHALLENGER: Final = Check(
     "challenger_promotable",
     "models.tasks",
     "error",
-    "Of the models that were trained, one at least is better than its baseline and no worse than the champion.",
+    "Of the models that were trained, one at least is better than its baseline and than the champion; or a champion "
+    "stays.",
 )
 _BASELINES: Final = Check(
     "baselines_beaten",
@@ -143,6 +144,7 @@ FEATURE_CHECKS: Final = _table_checks("features")
 TRAINING_CHECKS: Final = (*_table_checks("models"), _TRAINED, _BASELINES, _CHALLENGER)
 CHAMPION_CHECKS: Final = _table_checks("champions")
 PREDICTION_CHECKS: Final = _table_checks("predictions")
+OUTLOOK_CHECKS: Final = _table_checks("outlook")
 MONITORING_CHECKS: Final = (*_table_checks("monitoring"), _FEATURES_STEADY, _PREDICTIONS_STEADY, _ERROR_STEADY)
 BAR_CHECKS: Final = (*_table_checks("bars"), _BARS_SOUND)
 
@@ -226,17 +228,20 @@ def audit_training(tables: Mapping[str, pl.DataFrame]) -> list[Finding]:
     trained = tasks.filter(pl.col("trained"))
     without = tasks.filter(~pl.col("trained"))
     worse = trained.filter(~pl.col("better"))
-    none = trained.height if not trained["promotable"].any() else 0
+    may_predict = trained["promotable"].any() or trained["against_champion"].count()
+    none = 0 if may_predict else trained.height
     named = "; ".join(
         f"{task} of {kind}: {reason}"
-        for task, kind, reason in without.select("task", "object_type", "reason").iter_rows()
+        for task, kind, reason in without.select(
+            "task", "object_type", pl.col("reason").str.strip_chars_end(".")
+        ).iter_rows()
     )
     beaten = ", ".join(f"{task} of {kind}" for task, kind in worse.select("task", "object_type").iter_rows())
     return [
         *_audit_tables(tables),
-        _found(_TRAINED, without.height, f"There is none for {named}"),
+        _found(_TRAINED, without.height, f"There is none for {named}."),
         _found(_BASELINES, worse.height, f"Not so for {beaten}."),
-        _found(_CHALLENGER, none, f"None of {trained.height} is: {beaten or 'the champions are better'}."),
+        _found(_CHALLENGER, none, f"None of {trained.height} is: {beaten}; and there is no champion."),
     ]
 
 

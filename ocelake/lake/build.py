@@ -18,6 +18,7 @@ from ocelake.errors import NotFound
 from ocelake.lake.features import Prediction, feature_tables, load_prediction
 from ocelake.lake.kpis import TABLE as WINDOWS
 from ocelake.lake.kpis import window_table
+from ocelake.lake.outlook import outlook_tables
 from ocelake.lake.policy import Policy, load_policy
 from ocelake.lake.prices import bar_tables, price_tables
 from ocelake.mining.analysis import analyse_log
@@ -227,6 +228,10 @@ def _features(lake: Lake, sources: Sources, settings: Prediction, number: int) -
     return feature_tables(lake, sources["silver"], settings)
 
 
+def _outlook(lake: Lake, sources: Sources, settings: Prediction, number: int) -> Tables:
+    return outlook_tables(lake, sources["features"], settings)
+
+
 def _prices(lake: Lake, sources: Sources, settings: LogSettings, number: int) -> Tables:
     return price_tables(lake, sources["bronze"], settings)
 
@@ -243,6 +248,7 @@ STEPS: Final[Mapping[Layer, Step]] = {
     "policy": Step("policy", load_policy, Policy.model_validate, _policy),
     "kpis": Step("kpis", lambda lake, log: lake.settings.kpis(log), KpiSettings.model_validate, _kpis),
     "features": Step("features", load_prediction, Prediction.model_validate, _features),
+    "outlook": Step("outlook", load_prediction, Prediction.model_validate, _outlook),
     "prices": Step("prices", lambda lake, log: lake.settings.log(log), LogSettings.model_validate, _prices),
     "bars": Step("bars", lambda lake, log: lake.settings.prices(log), PriceSettings.model_validate, _bars),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ocelake.errors import SettingError
 from ocelake.features import (
+    END,
     Kind,
     PredictionSettings,
     Prefixes,
@@ -27,7 +29,7 @@ from ocelake.features import (
 )
 from ocelake.lake.policy import load_policy
 from ocelake.lake.records import Moment
-from ocelake.mining.constraints import Rules, attribute_names, rule_tables
+from ocelake.mining.constraints import EventEvents, Rule, Rules, attribute_names, rule_tables
 from ocelake.mining.traces import Traces
 from ocelake.settings import MiningSettings, check_log_id
 from ocelake.tables import as_table
@@ -36,7 +38,16 @@ if TYPE_CHECKING:
     from ocelake.lake.lake import Lake
     from ocelake.lake.records import PublicationRecord
 
-__all__ = ["Prediction", "TrainingSet", "feature_frame", "feature_tables", "load_prediction", "training_sets"]
+__all__ = [
+    "LastPrefixes",
+    "Prediction",
+    "TrainingSet",
+    "feature_frame",
+    "feature_tables",
+    "last_prefixes",
+    "load_prediction",
+    "training_sets",
+]
 
 _KINDS: Final = {"number": "numbers", "category": "categories"}
 
@@ -135,7 +146,8 @@ def feature_tables(lake: Lake, silver: PublicationRecord, settings: Prediction) 
 
 def _violations(
     lake: Lake, log_id: str, moment: Moment, traces: Traces, tables: dict[str, pl.DataFrame], rules: Rules
-) -> dict[str, frozenset[str]]:
+) -> dict[str, dict[str, int | None]]:
+    """Give by rule the objects that violate it, and from when on that is certain."""
     if not rules.rules:
         return {}
     asked = {
@@ -149,9 +161,35 @@ def _violations(
     }
     for table, names in zip(("ocel.event_attributes", "ocel.object_attributes"), attribute_names(rules), strict=True):
         asked[table] = tables[table].filter(pl.col("name").is_in(sorted(names)))
-    violations = rule_tables(rules, traces, asked)["gold.rule_violations"]
-    of_rule = violations.group_by("rule").agg(pl.col("object_ids").explode())
-    return {rule: frozenset(objects) for rule, objects in of_rule.iter_rows()}
+    found = rule_tables(rules, traces, asked)["gold.rule_violations"]
+    named = {rule.name: rule for rule in rules.rules}
+    times = pl.DataFrame({"event_id": traces.event_ids, "at": traces.event_time})
+    settled: dict[str, dict[str, int | None]] = {}
+    shown = found.select("rule", "object_ids", pl.col("event_ids").list.first().alias("event_id"))
+    for name, objects, at in (
+        shown.join(times, on="event_id", how="left").select("rule", "object_ids", "at").iter_rows()
+    ):
+        when = _settled(named[name], at)
+        of_rule = settled.setdefault(name, {})
+        for thing in objects:
+            before = of_rule.get(thing, when)
+            of_rule[thing] = when if before is None else before if when is None else min(before, when)
+    return settled
+
+
+def _settled(rule: Rule, activation: int | None) -> int | None:
+    """Give from when on a violation of a rule is certain; None where only the object's end makes it so.
+
+    What should have come before an event is missing from that event on, what should come within a time after it once
+    that is over.
+    """
+    if not isinstance(rule, EventEvents) or activation is None:
+        return None
+    if rule.order.endswith("before"):
+        return activation
+    if rule.order == "after" and rule.within is not None and rule.count.at_least:
+        return activation + rule.within // timedelta(microseconds=1)
+    return None
 
 
 def _columns(found: Prefixes) -> pl.DataFrame:
@@ -230,4 +268,51 @@ def training_sets(lake: Lake, features: PublicationRecord) -> Iterator[TrainingS
                 "object_id", "position", target.alias("target"), "known_at"
             )
             rows = keys.join(known, on=["object_id", "position"], how="left", maintain_order="left")
+            if kind == "outcome":  # what had come to be true by the prefix is a fact, and no question
+                fact = pl.col("target").fill_null(value=False) & (pl.col("known_at") <= pl.col("time"))
+                rows = rows.with_columns(
+                    pl.when(fact).then(None).otherwise(pl.col(name)).alias(name) for name in ("target", "known_at")
+                )
             yield TrainingSet(task, kind, object_type, rows, values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LastPrefixes:
+    """What is known of the objects of a type as of each one's last event.
+
+    Attributes
+    ----------
+    object_type : str
+    keys : DataFrame
+        object_type, object_id, event_id, position, time, sorted by object_id.
+    values : DataFrame
+        The same rows: a column for each feature.
+    running : polars.Series of bool
+        Which of the objects are not known to be over.
+    facts : DataFrame
+        task, object_id, fact: what is known by now, and so no question of it any more.
+    """
+
+    object_type: str
+    keys: pl.DataFrame
+    values: pl.DataFrame
+    running: pl.Series
+    facts: pl.DataFrame
+
+
+def last_prefixes(lake: Lake, features: PublicationRecord) -> Iterator[LastPrefixes]:
+    """Give what is known of all objects that predictions are about, type by type."""
+    log_id, moment = features.log_id, lake.moment(features.publication_id)
+    columns = lake.read("features.columns", log_id, as_of=moment)
+    prefixes = lake.scan("features.prefixes", log_id, as_of=moment)
+    newest = prefixes.filter(pl.col("position") == pl.col("position").max().over("object_type", "object_id")).collect()
+    place = ["object_type", "object_id", "position"]
+    known = lake.scan("features.labels", log_id, as_of=moment).join(newest.lazy().select(place), on=place, how="semi")
+    labels = known.select("task", "object_type", "object_id", fact="label").collect()
+    for (object_type,), of_type in columns.partition_by("object_type", as_dict=True, maintain_order=True).items():
+        last = newest.filter(pl.col("object_type") == object_type).sort("object_id")
+        facts = labels.filter(pl.col("object_type") == object_type).drop("object_type")
+        over = facts.filter((pl.col("task") == "next_activity") & (pl.col("fact") == END))
+        running = ~last["object_id"].is_in(over["object_id"].implode())
+        keys = last.select("object_type", "object_id", "event_id", "position", "time")
+        yield LastPrefixes(str(object_type), keys, feature_frame(of_type, last), running, facts)

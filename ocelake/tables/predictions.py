@@ -75,7 +75,8 @@ _FEATURES: Final = (
         "features",
         "labels",
         "features",
-        "What came after one prefix, for one task. No row where it is not known yet, or was no question any more.",
+        "What came after one prefix, for one task. No row where it is not known yet; what had come to be true by the "
+        "prefix's last event is known at that time or before, and not trained on.",
         (
             LOG,
             _TASK,
@@ -106,6 +107,7 @@ _MODELS: Final = (
             text("model_name", "Its name in the registry."),
             count("model_version", "Its version there."),
             text("run_id", "The training's run in MLflow."),
+            text("definition", "Digest of what the task asks; a champion of another one is none."),
             instant("split_at", "What became known before is trained on; prefixes from here on judge the model."),
             count("train_rows", "Prefixes that it was trained on."),
             count("test_rows", "Prefixes that it was judged by."),
@@ -120,7 +122,7 @@ _MODELS: Final = (
                 "against_champion",
                 "Its metric less that of the champion of then, by the same prefixes; null without one.",
             ),
-            Column("promotable", pl.Boolean, "Better than the baseline, and no worse than the champion."),
+            Column("promotable", pl.Boolean, "Better than the baseline, and than the champion."),
             number("seconds", "How long the training took."),
         ),
         key=("log_id", "task", "object_type"),
@@ -202,7 +204,7 @@ _PREDICTIONS: Final = (
         "gold",
         "predictions",
         "predictions",
-        "What a champion says of one running object, as of its last event.",
+        "What a champion says of one running object, as of its last event. No row of what is a fact by now.",
         (
             LOG,
             _TASK,
@@ -212,10 +214,14 @@ _PREDICTIONS: Final = (
             number("low", "Of a duration: it is longer in 9 of 10 cases (of the tests)."),
             number("high", "Of a duration: it is shorter in 9 of 10 cases."),
             number("probability", "Of the prediction; of a truth that it is true."),
-            Column("reasons", pl.List(pl.String), "The features that moved it most, with their effect.", True),
+            number("silence", "Seconds from that event to the log's last one, which the prediction knows nothing of."),
             text("model_name", "The model in the registry.", required=True),
             count("model_version", "Its version there.", required=True),
-            text("features_hash", "Of what the model saw: equal ones are not scored again.", required=True),
+            text(
+                "features_hash",
+                "Of what the model saw, with the model's run: equal ones are not scored again.",
+                required=True,
+            ),
         ),
         key=("log_id", "task", "object_type", "object_id"),
         sort=("object_type", "object_id", "task"),
@@ -224,15 +230,21 @@ _PREDICTIONS: Final = (
         "gold",
         "early_warnings",
         "predictions",
-        "One running object that is likely to take too long, or to end as it should not.",
+        "One running object that takes too long or ends as it should not, by now or in all likelihood. Objects that "
+        "are probably over are left out: nothing is expected of them, or not after so long.",
         (
             LOG,
             OBJECT_TYPE,
             OBJECT,
             _TASK,
             text("warning", "What is likely, for a person.", required=True),
-            number("probability", "How likely; null where it is told from the remaining time."),
-            Column("reasons", pl.List(pl.String), "The features that moved the prediction most.", True),
+            number("probability", "How likely; null of a fact, and where it is told from the remaining time."),
+            Column(
+                "reasons",
+                pl.List(pl.String),
+                "The features that moved the prediction most towards the warning: value, and effect. Of a fact none.",
+                True,
+            ),
             instant("due", "When the object has to be over, where it has a target."),
             instant("expected", "When it is expected to be over."),
         ),
@@ -242,7 +254,7 @@ _PREDICTIONS: Final = (
     TableSpec(
         "gold",
         "demand_forecast",
-        "predictions",
+        "outlook",
         "How many events of an activity are to be expected in one hour after the log's last event.",
         (
             LOG,
@@ -259,7 +271,7 @@ _PREDICTIONS: Final = (
     TableSpec(
         "gold",
         "bottleneck_forecast",
-        "predictions",
+        "outlook",
         "How many objects are expected to wait after an activity at the begin of one hour after the log's last event.",
         (
             LOG,
@@ -283,7 +295,7 @@ _PREDICTIONS: Final = (
     TableSpec(
         "gold",
         "anomalies",
-        "predictions",
+        "outlook",
         "One unusual execution, or one hour with unusually many or few events of an activity.",
         (
             LOG,

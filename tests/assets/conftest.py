@@ -22,7 +22,7 @@ from ocelake.settings import LakeSettings
 from ocelake.tables import READS, TABLES, Layer
 from resources import LakeResource, MlflowResource
 
-LAYERS_OF_PREDICTIONS = ("features", "models", "champions", "predictions", "monitoring")
+LAYERS_OF_PREDICTIONS = ("features", "models", "champions", "outlook", "predictions", "monitoring")
 LAYERS_OF_EVENTS = [layer for layer in READS if layer not in (*LAYERS_OF_PREDICTIONS, "prices", "bars")]
 OF_EVENTS = {
     spec.identifier

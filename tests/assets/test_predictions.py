@@ -12,13 +12,15 @@ from dagster import RunRequest, ScheduleDefinition, SkipReason, build_schedule_c
 from polars.testing import assert_frame_equal
 
 from ocelake.console import longest_queues
+from ocelake.errors import NotFound
 from ocelake.features import PredictionSettings
 from ocelake.lake.build import STEPS, publish, sources, verify
 from ocelake.lake.features import load_prediction
 from ocelake.ocel.generate import generate
 from ocelake.ocel.write import write_log
-from ocelake.predict import predict_object, promote
+from ocelake.predict import predict_object
 from ocelake.registry import Registry
+from ocelake.training import promote
 from resources import LakeResource
 from schedules import predictions_half_hourly, training_weekly
 from sensors import models_drifted
@@ -69,6 +71,28 @@ def test_a_log_is_trained_scored_and_scored_again_by_what_is_new(graph: Graph) -
         predictions.select("object_id", "time").unique().sort("object_id"),
         last.join(predictions, on="object_id", how="semi").sort("object_id"),
     )
+    # What has come already is a fact: it is not predicted, but warned of while the object runs.
+    events = lake.read("ocel.event_objects", "shop")
+    reminded = set(events.filter(activity="payment reminder", object_type="orders")["object_id"])
+    asked_again = set(predictions.filter(task="outcome_reminded")["object_id"]) & reminded
+    assert reminded
+    assert not asked_again
+    warnings = lake.read("gold.early_warnings", "shop")
+    over = set(predictions.filter(task="next_activity", prediction="(end)")["object_id"])
+    over |= set(
+        predictions.filter((pl.col("task") == "remaining_time") & (pl.col("silence") > pl.col("high")))["object_id"]
+    )
+    assert over
+    assert not over & set(warnings["object_id"])
+    running = set(predictions["object_id"])
+    facts = warnings.filter(warning="It is so: reminded.")
+    assert set(facts["object_id"]) & running == (reminded & running) - over
+    assert facts["probability"].null_count() == facts["reasons"].list.len().eq(0).sum() == facts.height
+    newest_event = lake.read("ocel.events", "shop")["time"].max()
+    assert (warnings["expected"].drop_nulls() >= newest_event).all()
+    assert predictions["silence"].min() >= 0
+    late = warnings.filter(task="delay", warning="It has taken longer than it may.")
+    assert (late["due"] < newest_event).all()
     # Where they will wait is told of the week after the log's last event, and where it was said in the metadata.
     queues = lake.read("gold.bottleneck_forecast", "shop")
     assert queues["hour"].min() > lake.read("ocel.events", "shop")["time"].max()
@@ -84,6 +108,11 @@ def test_a_log_is_trained_scored_and_scored_again_by_what_is_new(graph: Graph) -
     same = predictions.filter(pl.col("object_id") == predictions["object_id"][0])
     assert_frame_equal(one.sort("task").select(same.columns), same.sort("task"))
     assert all(table.equal for table in verify(lake, "shop"))
+    # What is trained again on the same is as good, and not better: the champions stay, and nothing fails.
+    same_again = graph.run("shop", job="training_job")
+    assert same_again.success
+    assert lake.read("models.tasks", "shop")["against_champion"].drop_nulls().to_list() == [0.0] * champions.height
+    assert_frame_equal(lake.read("models.champions", "shop").drop("promoted"), champions.drop("promoted"))
     # More of the log: what has not changed is not scored again, and what has is scored as if anew.
     more = generate(6_500, seed=1)
     write_log(more, graph.home / "landing" / "shop" / "more.json")
@@ -119,6 +148,24 @@ def test_small_and_odd_logs_train_nothing_say_why_and_stay_green(graph: Graph) -
     assert graph.lake.read("gold.predictions", "tiny").is_empty()
 
 
+def test_what_the_settings_name_and_the_log_has_not_is_told(graph: Graph) -> None:
+    graph.put_orders("typos", orders=3)
+    outcomes = [
+        {"name": "gone", "object_type": "orders", "activity": "no such activity"},
+        {"name": "whose", "object_type": "ordres", "activity": "place order"},
+    ]
+    settings = {"object_types": ["orders"], "targets": {"customers": "3d"}, "ends": {"orders": ["paid"]}}
+    graph.declare("typos", "predict", {**settings, "outcomes": outcomes})
+    assert graph.run("typos", ["orders.json"]).success
+    assert graph.run("typos", job="training_job").success
+    tasks = graph.lake.read("models.tasks", "typos")
+    said = {(kind, task): reason for kind, task, reason in tasks.select("object_type", "task", "reason").iter_rows()}
+    assert said["orders", "outcome_gone"].startswith("The log has no activity 'no such activity'.")
+    assert said["ordres", "outcome_whose"] == "The log has no objects of the type 'ordres'."
+    assert said["orders", "remaining_time"].startswith("The log has no activity 'paid', which is said to end orders.")
+    assert said["customers", "delay"] == "The log has no objects of the type 'customers'."
+
+
 def clockwork(graph: Graph, log_id: str) -> None:
     """Land a log in which the baseline is always right: an order is placed every day, and paid an hour later."""
     orders = range(1, 201)
@@ -147,6 +194,11 @@ def test_a_model_that_is_no_better_than_its_baseline_is_recorded_and_not_promote
     assert not evaluations(result)["models/tasks:challenger_promotable"].passed
     assert graph.lake.latest("plain", "models") is not None
     assert graph.lake.latest("plain", "champions") is None
+    # What takes no model is there all the same, and goes on to be.
+    assert graph.lake.read("gold.demand_forecast", "plain").height
+    assert graph.run("plain", job="prediction_job").success
+    with pytest.raises(NotFound, match="No model of the log 'plain' is better than its baseline"):
+        predict_object(graph.lake, registry(graph), "plain", "o1")
     names = registry(graph).names("plain.")
     assert len(names) == 2
     assert all(registry(graph).champion(name) is None for name in names)
@@ -170,11 +222,15 @@ def test_a_worse_challenger_leaves_the_champion_which_is_held_against_its_own_tr
     last = lake.read("features.prefixes", "shop").filter(object_type="orders")["time"].max()
     assert again["seen_until"] == last
     assert again["value"] == pytest.approx(trained.filter(task="next_activity")["model"].item())
-    # And one that was trained before it is none.
-    older = trained.filter(task="next_activity").with_columns(
-        model_version=pl.col("model_version") - 1, promotable=pl.lit(True)
-    )
+    # One that was trained before it is none.
+    next_activity = trained.filter(task="next_activity")
+    older = next_activity.with_columns(model_version=pl.col("model_version") - 1, promotable=pl.lit(True))
     assert promote(models, older)["model_version"].to_list() == [first["model_version"]]
+    # And where another question is asked by its name now, the champion is none any more.
+    assert models.champion(first["model_name"]) is not None
+    other = next_activity.with_columns(promotable=pl.lit(False), definition=pl.lit("another"))
+    assert promote(models, other).is_empty()
+    assert models.champion(first["model_name"]) is None
 
 
 def test_schedules_ask_for_logs_that_were_trained_and_have_something_new(graph: Graph) -> None:

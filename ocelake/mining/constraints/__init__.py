@@ -5,6 +5,6 @@ the kernels, one per shape of rule; `check` makes the stored tables; `declare` r
 """
 
 from ocelake.mining.constraints.check import rule_tables
-from ocelake.mining.constraints.language import Rule, Rules, attribute_names
+from ocelake.mining.constraints.language import EventEvents, Rule, Rules, attribute_names
 
-__all__ = ["Rule", "Rules", "attribute_names", "rule_tables"]
+__all__ = ["EventEvents", "Rule", "Rules", "attribute_names", "rule_tables"]
