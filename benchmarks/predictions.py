@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import yaml
 
 from ocelake.console import results_table
 from ocelake.features import SHARED, flowing_types
@@ -24,7 +25,7 @@ from ocelake.lake.build import STEPS, publish, sources
 from ocelake.lake.ingest import ingest
 from ocelake.mining.queues import choose, find_visits, waiting
 from ocelake.mining.traces import encode
-from ocelake.models import Task, TrainingSettings, Untrainable, answers_of, train_model
+from ocelake.models import SEQUENCE, Task, TrainingSettings, Untrainable, answers_of, train_model
 from ocelake.ocel.generate import generate
 from ocelake.ocel.read import read_log
 from ocelake.ocel.write import write_log
@@ -78,11 +79,12 @@ def _with_layout(file: Path, home: Path) -> Path:
     return home / file.name
 
 
-def results(home: Path, names: list[str]) -> None:
-    """Print the results table of the real logs."""
+def results(home: Path, names: list[str], *, sequence: bool) -> None:
+    """Print the results table of the real logs; where it is asked for, with a sequence model beside."""
     registry = Registry(f"sqlite:///{home}/mlflow.db", str(home / "artifacts"))
     for log_id in names or LOGS:
         file, predict = LOGS[log_id]
+        predict = yaml.safe_dump({**yaml.safe_load(predict), "sequence": sequence})
         lake = build(home, log_id, _with_layout(DATA / file, home), predict)
         features = lake.latest(log_id, "features")
         assert features is not None
@@ -90,10 +92,9 @@ def results(home: Path, names: list[str]) -> None:
         tables = train_log(lake, registry, features)
         print(f"\n{log_id}: trained in {time.perf_counter() - began:.0f} s\n")
         print(results_table(tables["models.tasks"]), flush=True)
-        with pl.Config(tbl_rows=100, tbl_width_chars=160):
-            print(
-                tables["models.metrics"].filter(pl.col("metric").is_in(["log_loss", "auc", "coverage", "f1_weighted"]))
-            )
+        with pl.Config(tbl_rows=100, tbl_cols=10, tbl_width_chars=160):
+            more = pl.col("metric").is_in(["log_loss", "auc", "coverage", "f1_weighted"])
+            print(tables["models.metrics"].filter(more | (pl.col("model") == SEQUENCE)))
 
 
 def queues() -> None:
@@ -176,11 +177,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["results", "queues", "speed"], nargs="?", default="results")
     parser.add_argument("--logs", nargs="*", default=[])
+    parser.add_argument("--sequence", action="store_true", help="judge a sequence model beside the others")
     parser.add_argument("--events", type=int, default=1_000_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ocelake-predictions-") as folder:
         if arguments.what == "results":
-            results(Path(folder), arguments.logs)
+            results(Path(folder), arguments.logs, sequence=arguments.sequence)
         elif arguments.what == "queues":
             queues()
         else:

@@ -12,10 +12,12 @@ import json
 import re
 from collections.abc import Collection
 from datetime import datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from ocelake.errors import SettingError
 from ocelake.features import ANY_END, SHARED, PredictionSettings, tasks_of
 from ocelake.lake.features import Prediction, TrainingSet, training_sets
 from ocelake.models import (
@@ -65,9 +67,20 @@ def train_log(lake: Lake, registry: Registry, features: PublicationRecord) -> di
         Each model becomes the challenger of its name there.
     features : PublicationRecord
         The features to train on.
+
+    Raises
+    ------
+    SettingError
+        Where a sequence model is asked for that is not installed; nothing is trained then.
     """
     asked = Prediction.model_validate(features.settings)
     settings = asked.predict
+    if settings.sequence and find_spec("autograd") is None:
+        raise SettingError(
+            "A sequence model is asked for, and what it takes is not installed.",
+            where=str(lake.settings.home / "logs" / f"{features.log_id}.predict.yaml"),
+            fix='Install it: pip install "ocelake[sequence]"; or remove the setting `sequence`.',
+        )
     moment = lake.moment(features.publication_id)
     object_types, activities = (
         lake.read(f"ocel.{kind}_types", features.log_id, as_of=moment)[name].to_list()
@@ -89,7 +102,9 @@ def train_log(lake: Lake, registry: Registry, features: PublicationRecord) -> di
             part.values,
             optional=SHARED,
             seed=settings.seed,
-            settings=TrainingSettings(test_share=settings.test_share, max_rows=settings.max_rows),
+            settings=TrainingSettings(
+                test_share=settings.test_share, max_rows=settings.max_rows, sequence=settings.sequence
+            ),
         )
         if isinstance(found, Untrainable):
             said = problems.get((part.object_type, part.task))

@@ -82,6 +82,9 @@ class PredictionSettings(FileSettings):
         At most so many prefixes are trained on, by drawing whole objects.
     seed : int
         Of everything that is drawn.
+    sequence : bool
+        Whether a sequence model is trained and judged beside each model and its baseline; it takes the extra
+        ``sequence`` (``pip install "ocelake[sequence]"``), and never predicts.
     """
 
     object_types: tuple[str, ...] = ()
@@ -92,6 +95,7 @@ class PredictionSettings(FileSettings):
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
     max_rows: Annotated[int, Field(ge=100)] = 60_000
     seed: int = 0
+    sequence: bool = False
 
     @field_validator("targets")
     @classmethod

@@ -8,13 +8,16 @@ from typing import Final
 
 from ocelake.features.labels import Kind
 
-__all__ = ["MODEL", "PRIMARY", "QUANTILES", "Kind", "Task", "TrainingSettings", "Untrainable", "gain"]
+__all__ = ["MODEL", "PRIMARY", "QUANTILES", "SEQUENCE", "Kind", "Task", "TrainingSettings", "Untrainable", "gain"]
 
 PRIMARY: Final[Mapping[Kind, str]] = {"activity": "accuracy", "duration": "mae", "outcome": "brier"}
 """The metric that decides, by kind of task."""
 
 MODEL: Final = "gradient boosting"
 """What models are called beside their baselines."""
+
+SEQUENCE: Final = "sequence model"
+"""What a sequence model is called beside them."""
 
 QUANTILES: Final = (0.1, 0.5, 0.9)
 """Of a duration: the ends of its interval, and what is predicted between them."""
@@ -62,12 +65,15 @@ class TrainingSettings:
         At most so many prefixes are fitted, by drawing whole objects.
     replicates : int
         Of the bootstrap.
+    sequence : bool
+        Whether a sequence model is judged beside model and baseline; it takes the extra ``sequence``.
     """
 
     test_share: float = 0.3
     validation_share: float = 0.2
     max_rows: int = 60_000
     replicates: int = 500
+    sequence: bool = False
 
 
 @dataclass(frozen=True, slots=True)

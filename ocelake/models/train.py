@@ -21,7 +21,7 @@ from ocelake.models.evaluate import Answers, Judged, answers_of, judge, metric_v
 from ocelake.models.fitting import Data, calibrate, choose, find_classes, find_importance, learn_encoder, usual_values
 from ocelake.models.scorer import Scorer
 from ocelake.models.split import TimeSplit, split_by_time
-from ocelake.models.tasks import MODEL, PRIMARY, QUANTILES, Task, TrainingSettings, Untrainable, gain
+from ocelake.models.tasks import MODEL, PRIMARY, QUANTILES, SEQUENCE, Task, TrainingSettings, Untrainable, gain
 
 __all__ = ["Trained", "judge_pair", "score_metric", "train_model"]
 
@@ -48,7 +48,8 @@ class Trained:
         Fitted on all that is trained on.
     split : TimeSplit
     metrics : DataFrame
-        task, metric, unit, model (the model's kind, the baseline's name, difference), value, low, high, rows, groups.
+        task, metric, unit, model (the model's kind, the baseline's name, sequence model where it is asked for,
+        difference), value, low, high, rows, groups.
     better : bool
         Whether the model beats the baseline by the metric that decides, beyond the 95% interval of the difference.
     by_length : DataFrame
@@ -131,7 +132,8 @@ def _train_model(
     if len(classes) == 1:
         return Untrainable(task, f"It is always {classes[0]} in what would be trained on.")
     rng = np.random.default_rng(seed)
-    fit = _drawn(rows, split.fit, settings.max_rows, len(classes), rng)
+    most = min(settings.max_rows, _CELLS // len(classes)) if len(classes) > 2 else settings.max_rows
+    fit = _drawn(rows, split.fit, most, rng)
     encoder = learn_encoder(values.filter(pl.Series(fit)))
     matrix = encoder.matrix({name: values[name].to_numpy() for name in encoder.columns})
     data = Data(task, rows, matrix, encoder, classes, seed)
@@ -142,7 +144,7 @@ def _train_model(
     calibration = calibrate(data, early, choice, split.validation)
     # What was held out for choosing is the newest of what is known: the model is fitted again with it. Its calibration
     # stays that of the first fit, which had not seen it.
-    train = _drawn(rows, split.train, settings.max_rows, len(classes), rng)
+    train = _drawn(rows, split.train, most, rng)
     scorer = data.scorer(data.fitted(train, choice, iterations), choice, calibration)
     importance = find_importance(data, data.scorer(early, choice, calibration), split.validation, rng)
     scorer.important = importance["place"].head(_REASONED).to_list()
@@ -152,10 +154,24 @@ def _train_model(
     test = pl.Series(split.test)
     answers = answers_of(scorer, values.filter(test))
     theirs = Answers(baseline.answer(rows.filter(test), values.filter(test)), classes)
+    said = {MODEL: answers, baseline.name: theirs}
+    epochs: dict[str, int] = {}
+    if settings.sequence:
+        from ocelake.models.sequence import sequence_answers  # of an extra
+
+        said[SEQUENCE], epochs["sequence_epochs"] = sequence_answers(
+            data,
+            rows,
+            values,
+            fit=_drawn(rows, split.fit, settings.max_rows, rng),  # no tree is grown for each class
+            validation=split.validation,
+            train=_drawn(rows, split.train, settings.max_rows, rng),
+            asked=split.test,
+        )
     target, group, position = (rows.filter(test)[name] for name in ("target", "group", "position"))
     judged = {
-        name: judge(task.kind, target, group, said, replicates=settings.replicates, seed=seed)
-        for name, said in ((MODEL, answers), (baseline.name, theirs))
+        name: judge(task.kind, target, group, found, replicates=settings.replicates, seed=seed)
+        for name, found in said.items()
     }
     metrics = table_of(judged, len(target), group.n_unique()).with_columns(task=pl.lit(task.name))
     return Trained(
@@ -179,6 +195,7 @@ def _train_model(
             "classes": len(classes),
             "calibration": ", ".join(f"{number:.6g}" for number in calibration),
             "biased_end": split.biased_end,
+            **epochs,
         },
         seconds=time.perf_counter() - began,
     )
@@ -201,9 +218,8 @@ def _too_little(task: Task, rows: pl.DataFrame, split: TimeSplit) -> str | None:
     return None
 
 
-def _drawn(rows: pl.DataFrame, among: Mask, most: int, classes: int, rng: np.random.Generator) -> Mask:
+def _drawn(rows: pl.DataFrame, among: Mask, most: int, rng: np.random.Generator) -> Mask:
     """Draw whole objects until so many rows are reached."""
-    most = min(most, _CELLS // classes) if classes > 2 else most
     if among.sum() <= most:
         return among
     codes = rows["object_id"].rank("dense").to_numpy().astype(np.int64) - 1

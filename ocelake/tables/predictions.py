@@ -140,7 +140,7 @@ _MODELS: Final = (
             OBJECT_TYPE,
             text(
                 "model",
-                "gradient boosting, a baseline's name, or difference: the model less the baseline.",
+                "gradient boosting, a baseline's name, sequence model, or difference: the first less the baseline.",
                 required=True,
             ),
             text("metric", "accuracy, mae, brier, log_loss, ...", required=True),

@@ -21,6 +21,8 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(ocelake.__path__, "ocelake.")
     if not module.name.endswith("__main__")
 )
+EXTRAS = {"ocelake.models.sequence": "autograd"}
+"""Modules, and the package of an extra that each needs."""
 SHOWN = [name for name in MODULES if name.startswith(("ocelake.mining", "ocelake.draw"))]
 
 
@@ -49,4 +51,6 @@ def test_everything_public_has_an_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str) -> None:
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
     assert doctest.testmod(importlib.import_module(name)).failed == 0
