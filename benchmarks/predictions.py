@@ -19,21 +19,24 @@ import polars as pl
 import yaml
 
 from ocelake.console import results_table
-from ocelake.features import SHARED, flowing_types
+from ocelake.features import flowing_types
 from ocelake.lake import Lake, open_lake
 from ocelake.lake.build import STEPS, publish, sources
+from ocelake.lake.features import LastPrefixes, feature_frame
 from ocelake.lake.ingest import ingest
 from ocelake.mining.queues import choose, find_visits, waiting
 from ocelake.mining.traces import encode
-from ocelake.models import SEQUENCE, Task, TrainingSettings, Untrainable, answers_of, train_model
+from ocelake.models import SEQUENCE
 from ocelake.ocel.generate import generate
 from ocelake.ocel.read import read_log
 from ocelake.ocel.write import write_log
+from ocelake.predict import score
 from ocelake.registry import Registry
 from ocelake.training import train_log
 
 DATA = Path(os.environ.get("OCELAKE_TEST_DATA", "../shared/data"))
 
+SCORED = 100_000
 HOUR, WEEK = 3_600_000_000, 168 * 3_600_000_000
 
 LOGS = {
@@ -148,28 +151,27 @@ def speed(home: Path, events: int) -> None:
     rows = record.rows["features.prefixes"]
     print(f"features of {events:,} events ({rows:,} prefixes): computed {computed:.1f} s, published {published:.1f} s,")
     print(f"peak of the whole process {peak:.2f} GiB")
-    from ocelake.lake.features import training_sets
-
-    scorer = None
-    for part in training_sets(lake, record):
+    began = time.perf_counter()
+    registry = Registry(f"sqlite:///{home}/mlflow.db", str(home / "artifacts"))
+    tasks = train_log(lake, registry, record)["models.tasks"]
+    objects = lake.scan("features.prefixes", "log").select(pl.col("object_id").n_unique()).collect().item()
+    print(f"trained {tasks.height} models of {objects:,} items in {time.perf_counter() - began:.0f} s, each:")
+    print(tasks.select("task", "seconds", "train_rows", "test_rows").rows())
+    keys = lake.scan("features.prefixes", "log").head(SCORED).collect()
+    columns = lake.read("features.columns", "log")
+    part = LastPrefixes(
+        "items",
+        keys.select("object_type", "object_id", "event_id", "position", "time"),
+        feature_frame(columns, keys),
+        pl.repeat(value=True, n=keys.height, eager=True),
+        pl.DataFrame(schema={"task": pl.String, "object_id": pl.String, "fact": pl.String}),
+    )
+    for row in tasks.filter(pl.col("trained")).iter_rows(named=True):
+        version = registry.version(row["model_name"], row["model_version"])
+        registry.load(version)
         began = time.perf_counter()
-        found = train_model(
-            Task(part.task, part.kind, part.object_type),
-            part.rows,
-            part.values,
-            optional=SHARED,
-            settings=TrainingSettings(),
-        )
-        if isinstance(found, Untrainable):
-            print(part.task, found.reason)
-            continue
-        objects = part.rows["object_id"].n_unique()
-        print(f"trained {part.task} of {objects:,} {part.object_type}: {time.perf_counter() - began:.1f} s")
-        scorer = found.scorer
-        part_values = part.values.head(100_000)
-        began = time.perf_counter()
-        answers_of(scorer, part_values)
-        print(f"scored {part_values.height:,} prefixes: {time.perf_counter() - began:.2f} s")
+        _, made = score(registry, version, row["task"], part, part.running, None)
+        print(f"scored {made:,} prefixes for {row['task']}: {time.perf_counter() - began:.2f} s")
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ocelake.lake.build import Sources
     from ocelake.tables import Layer
 
-__all__ = ["Scored", "newest_sources", "predict_object", "prediction_tables"]
+__all__ = ["Scored", "newest_sources", "predict_object", "prediction_tables", "score"]
 
 _REASONS: Final = 3
 _LIKELY: Final = 0.5
@@ -68,7 +68,7 @@ def prediction_tables(
         versions = _versions(registry, models, part.object_type)
         made: list[pl.DataFrame] = []
         for task, version in versions.items():
-            found, fresh = _score(registry, version, task, part, _asked(part, task), before)
+            found, fresh = score(registry, version, task, part, _asked(part, task), before)
             made.append(found)
             computed += fresh
         said = as_table("gold.predictions", pl.concat(made).with_columns(silence=_silence(now)) if made else None)
@@ -100,10 +100,23 @@ def _asked(part: LastPrefixes, task: str) -> pl.Series:
     return part.running & ~part.keys["object_id"].is_in(known.implode())
 
 
-def _score(
+def score(
     registry: Registry, version: Version, task: str, part: LastPrefixes, asked: pl.Series, before: pl.DataFrame | None
 ) -> tuple[pl.DataFrame, int]:
-    """Predict for last prefixes, but for those that this model has seen just so; give how many were predicted."""
+    """Predict for last prefixes, but for those that this model has seen just so.
+
+    Parameters
+    ----------
+    asked : Series of bool
+        Which of the prefixes.
+    before : DataFrame, optional
+        Rows of `gold.predictions` that were made before.
+
+    Returns
+    -------
+    tuple
+        Rows of `gold.predictions`, without the silence, and how many of them were predicted now.
+    """
     scorer = registry.load(version)
     read = part.values.filter(asked).select(scorer.columns)
     keys = part.keys.filter(asked).with_columns(
@@ -328,6 +341,6 @@ def _told_of(
         if fact.height and not over:
             yield fact.select(pl.col(name) for name in as_table("gold.predictions").columns if name in fact.columns)
             continue
-        made, _ = _score(registry, version, task, part, here, None)
+        made, _ = score(registry, version, task, part, here, None)
         scored = as_table("gold.predictions", made.with_columns(silence=_silence(now)))
         yield scored.with_columns(_reasons(registry.load(version), part.values.filter(here)))
