@@ -237,7 +237,7 @@ def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
                 f"{row['baseline']:.3f}",
                 f"{row['model']:.3f}",
                 verdict,
-                f"{row['difference']:+.3f} ({low:+.3f}, {high:+.3f})",
+                f"{row['difference']:+.3f} ({'cannot be told' if low is None else f'{low:+.3f}, {high:+.3f}'})",
                 f"{row['test_rows']:,}",
             )
         )

@@ -18,6 +18,7 @@ from ocelake.errors import NotFound
 from ocelake.features import END, PredictionSettings
 from ocelake.lake.build import latest_or_fail, published_tables
 from ocelake.lake.features import LastPrefixes, Prediction, last_prefixes
+from ocelake.models import one_thread
 from ocelake.registry import Registry, Version
 from ocelake.tables import READS, as_table
 
@@ -144,7 +145,8 @@ def _predicted(scorer: Any, values: pl.DataFrame) -> list[pl.Series]:
             texts.alias("prediction"),
             *(none.alias(name) for name in ("prediction_float", "low", "high", "probability")),
         ]
-    found = scorer.predict(_arrays(values))
+    with one_thread():
+        found = scorer.predict(_arrays(values))
     answer = pl.Series(found["prediction"])
     if "low" in found:
         durations = {"prediction_float": answer, "low": pl.Series(found["low"]), "high": pl.Series(found["high"])}
@@ -178,7 +180,8 @@ def _reasons(scorer: Any, values: pl.DataFrame, *, towards: bool = False) -> pl.
     told: list[list[str]] = []
     if values.height:
         read = values.select(scorer.columns)
-        names, effects = scorer.reasons(_arrays(read), len(scorer.important))
+        with one_thread():
+            names, effects = scorer.reasons(_arrays(read), len(scorer.important))
         duration = scorer.kind == "duration"
         for row, (named, moved) in enumerate(zip(names, effects, strict=True)):
             counted = [

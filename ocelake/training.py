@@ -206,13 +206,18 @@ def _trained(
         model=model,
         baseline=model - difference["value"],
         difference=difference["value"],
-        difference_low=difference["low"],
-        difference_high=difference["high"],
+        difference_low=_known(difference["low"]),
+        difference_high=_known(difference["high"]),
         better=found.better,
         against_champion=against,
         promotable=found.better and better_than_champion,
         seconds=found.seconds,
     )
+
+
+def _known(number: float) -> float | None:
+    """Give an end of an interval; None where there is none."""
+    return None if number != number else number
 
 
 def _metrics(found: Trained, part: TrainingSet) -> pl.DataFrame:
@@ -223,8 +228,7 @@ def _metrics(found: Trained, part: TrainingSet) -> pl.DataFrame:
         "metric",
         "unit",
         "value",
-        "low",
-        "high",
+        pl.col("low", "high").fill_nan(None),
         "rows",
         pl.col("groups").alias("executions"),
     )

@@ -5,7 +5,7 @@ calibrates; `sequence`, where it is asked for, is one more model to be held agai
 `scorer` is what is stored; `plots` shows it. `anomalies` finds what is unusual, without a task.
 """
 
-from ocelake.models.evaluate import Answers, Judged, answers_of, judge
+from ocelake.models.evaluate import Answers, Judged, answers_of, judge, one_thread
 from ocelake.models.plots import plot_training
 from ocelake.models.scorer import Encoder, Scorer
 from ocelake.models.split import TimeSplit, split_by_time
@@ -30,6 +30,7 @@ __all__ = [
     "gain",
     "judge",
     "judge_pair",
+    "one_thread",
     "plot_training",
     "score_metric",
     "split_by_time",

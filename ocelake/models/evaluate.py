@@ -2,7 +2,8 @@
 
 Prefixes of one execution say much the same, so that executions are drawn, not prefixes: intervals are the 2.5% and
 97.5% quantiles over draws of as many executions with replacement. Nearly every metric is a sum over prefixes, so that
-a draw weighs the sums of executions; ranks are weighed prefix by prefix.
+a draw weighs the sums of executions; ranks are weighed prefix by prefix. Where executions are few, or one holds most of
+the prefixes, stretches of objects are drawn in their place; where that cannot be done either, there is no interval.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from ocelake.models.tasks import PRIMARY, Kind
 
-__all__ = ["Answers", "Judged", "answers_of", "judge", "metric_value", "table_of"]
+__all__ = ["Answers", "Judged", "answers_of", "drawn_together", "judge", "metric_value", "one_thread", "table_of"]
 
 _DAY: Final = 86_400.0
 _BINS: Final = 15
 _INTERVAL: Final = (0.025, 0.975)
+_FEWEST: Final = 20
+"""Of what is drawn: from fewer, the quantiles of a bootstrap are too close together."""
+
+_LARGEST: Final = 0.5
+"""The share of the prefixes in one of them: above, draws differ by hardly more than how often it is among them."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -53,7 +60,7 @@ class Judged:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% interval; NaN where a draw has no value."""
+        """The 95% interval; NaN where it cannot be told."""
         known = self.draws[~np.isnan(self.draws)]
         if not len(known):
             return float("nan"), float("nan")
@@ -61,13 +68,53 @@ class Judged:
         return float(low), float(high)
 
 
+def one_thread() -> Any:
+    """Give a context in which models are fitted and asked by one thread.
+
+    Where another process wants a core, two threads that wait for each other at every node of every tree, or after every
+    tree, take up to ten times as long.
+    """
+    return threadpool_limits(1, user_api="openmp")
+
+
 def answers_of(scorer: Any, values: pl.DataFrame) -> Answers:
     """Ask a scorer for prefixes."""
     columns = {name: values[name].to_numpy() for name in scorer.columns}
-    if scorer.kind == "duration":
-        said = scorer.predict(columns)
-        return Answers(np.stack([said["low"], said["prediction"], said["high"]], axis=1), [])
-    return Answers(np.asarray(scorer.probabilities(columns), dtype=np.float64), list(scorer.classes))
+    with one_thread():
+        if scorer.kind == "duration":
+            said = scorer.predict(columns)
+            return Answers(np.stack([said["low"], said["prediction"], said["high"]], axis=1), [])
+        return Answers(np.asarray(scorer.probabilities(columns), dtype=np.float64), list(scorer.classes))
+
+
+def drawn_together(rows: pl.DataFrame) -> pl.Series:
+    """Tell which prefixes the bootstrap draws as one: those of an execution, else of a stretch of objects.
+
+    Where there are fewer than 20 executions, or one holds more than half of the prefixes, draws of executions tell
+    nothing: of a single one, all are the same. The objects, in the order of their first prefix, are then cut into 20
+    stretches, as many objects in each, so that prefixes of one object stay together, and objects of one time too: the
+    bootstrap of blocks, for what depends on what came shortly before it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        object_id, group (the execution), time.
+
+    References
+    ----------
+    Carlstein: The Use of Subseries Values for Estimating the Variance of a General Statistic from a Stationary Sequence
+    (Annals of Statistics 1986); Künsch: The Jackknife and the Bootstrap for General Stationary Observations (1989).
+    """
+    if _tells(rows["group"]):
+        return rows["group"]
+    begun = rows.group_by("object_id").agg(pl.col("time").min()).sort("time", "object_id").with_row_index("place")
+    stretch = begun.select("object_id", stretch=pl.col("place") * _FEWEST // begun.height)
+    return rows.join(stretch, on="object_id", how="left", maintain_order="left")["stretch"]
+
+
+def _tells(group: pl.Series) -> bool:
+    sizes = group.value_counts()["count"]
+    return len(sizes) >= _FEWEST and int(sizes.sum()) * _LARGEST >= int(sizes.to_numpy().max())
 
 
 def judge(
@@ -79,12 +126,16 @@ def judge(
     ----------
     kind : {"activity", "duration", "outcome"}
     target, group : Series
-        What came to be, and the execution of each prefix. The same groups, seed and number of replicates draw the same
-        executions, so that draws of two models can be held against each other.
+        What came to be, and what each prefix is drawn with (`drawn_together`). The same groups, seed and number of
+        replicates draw the same, so that draws of two models can be held against each other. Nothing is drawn from
+        fewer than 20 groups, from those of which one holds more than half, nor where all came to the same: how the
+        others are answered has not been seen. Values have no interval then.
     answers : Answers
     replicates, seed : int
         Of the bootstrap.
     """
+    if not _tells(group) or (kind != "duration" and target.n_unique() < 2):
+        replicates = 0
     draw = _Draws(group, replicates, seed)
     numbers = answers.numbers
     if kind == "duration":

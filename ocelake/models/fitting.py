@@ -30,7 +30,9 @@ _BINS: Final = 127
 _ITERATIONS: Final = {"activity": 40, "duration": 100, "outcome": 100}
 _STEP: Final = 10
 _LEAF: Final = 30
-_INSIDE: Final = QUANTILES[2] - QUANTILES[0]
+_TIES: Final = 0.5
+"""Seconds by which durations are moved down at most, so that no two are the same."""
+
 _PERMUTED: Final = 2_000
 
 Mask = npt.NDArray[np.bool_]
@@ -91,6 +93,7 @@ class Data:
         self.task, self.matrix, self.encoder, self.classes, self.seed = task, matrix, encoder, classes, seed
         if task.kind == "duration":
             self.target = rows["target"].to_numpy().astype(np.float64)
+            self._untied = self.target - _TIES * np.random.default_rng(seed).random(len(self.target))
         else:
             codes = {name: number for number, name in enumerate(classes)}
             self.target = np.array([codes.get(name, -1) for name in rows["target"].to_list()])
@@ -125,16 +128,22 @@ class Data:
             return HistGradientBoostingRegressor(loss="quantile", quantile=quantile, **shared)
         return HistGradientBoostingClassifier(**shared)
 
-    def learned(self, choice: Choice) -> Any:
-        """Give the target as it is learned."""
-        return np.log1p(self.target) if choice.logarithmic else self.target
+    def fitted_one(self, mask: Mask, choice: Choice, iterations: int, quantile: float = 0.5) -> Any:
+        """Fit one model on usable rows.
 
-    def fitted(self, mask: Mask, choice: Choice, iterations: int) -> list[Any]:
-        """Fit a classifier, or three regressors."""
+        Of a duration it learns what is a little less, by chance. Boosting starts at the quantile of all durations: if
+        more than a tenth are 0, as those after the last event are, the lowest quantile starts at 0, none lies below it,
+        all gradients are equal, and no split is ever made.
+        """
+        target = self._untied if self.task.kind == "duration" else self.target
+        learned = np.log1p(target[mask]) if choice.logarithmic else target[mask]
+        return self.model(choice, iterations, quantile).fit(self.matrix[mask], learned)
+
+    def fitted(self, mask: Mask, choice: Choice, iterations: tuple[int, ...]) -> list[Any]:
+        """Fit a classifier, or three regressors, each with its number of iterations."""
         mask = self.usable(mask)
         quantiles = QUANTILES if self.task.kind == "duration" else (0.5,)
-        target = self.learned(choice)[mask]
-        return [self.model(choice, iterations, q).fit(self.matrix[mask], target) for q in quantiles]
+        return [self.fitted_one(mask, choice, *each) for each in zip(iterations, quantiles, strict=True)]
 
     def scorer(self, models: list[Any], choice: Choice, calibration: tuple[float, ...]) -> Scorer:
         """Make a scorer of fitted models; a class that the fit has not seen has no probability."""
@@ -151,25 +160,39 @@ class Data:
         )
 
 
-def choose(data: Data, optional: frozenset[str], fit: Mask, validation: Mask) -> tuple[Choice, int, int]:
-    """Choose setting and number of iterations by the loss on the validation rows."""
+def choose(data: Data, optional: frozenset[str], fit: Mask, validation: Mask) -> tuple[Choice, tuple[int, ...], int]:
+    """Choose a setting, and the number of iterations of each model, by the loss on the validation rows.
+
+    The setting is that of the median; the outer quantiles take it over, as each more setting would be two more fits.
+    """
     fit, validation = data.usable(fit), data.usable(validation)
     kind = data.task.kind
     best: tuple[float, Choice, int] | None = None
     choices = list(_CHOICES[kind])
     for tried, choice in enumerate(choices, start=1):
         part = data.without(optional) if choice.without else data
-        model = part.model(choice, _ITERATIONS[kind]).fit(part.matrix[fit], part.learned(choice)[fit])
+        model = part.fitted_one(fit, choice, _ITERATIONS[kind])
         for number, loss in _losses(part, model, choice, validation):
             if best is None or loss < best[0]:
                 best = loss, choice, number
         if tried == len(_CHOICES[kind]) and best is not None and optional & set(data.encoder.columns):
             choices.append(replace(best[1], without=True))  # the best one so far, without them
     assert best is not None
-    return best[1], best[2], len(choices)
+    _, choice, number = best
+    if kind != "duration":
+        return choice, (number,), len(choices)
+    part = data.without(optional) if choice.without else data
+    outer = []
+    for quantile in (QUANTILES[0], QUANTILES[2]):
+        model = part.fitted_one(fit, choice, _ITERATIONS[kind], quantile)
+        losses = [(loss, number) for number, loss in _losses(part, model, choice, validation, quantile)]
+        outer.append(min(losses)[1])
+    return choice, (outer[0], number, outer[1]), len(choices)
 
 
-def _losses(data: Data, model: Any, choice: Choice, validation: Mask) -> Iterator[tuple[int, float]]:
+def _losses(
+    data: Data, model: Any, choice: Choice, validation: Mask, quantile: float = 0.5
+) -> Iterator[tuple[int, float]]:
     matrix, target = data.matrix[validation], data.target[validation]
     staged = model.staged_predict if data.task.kind == "duration" else model.staged_predict_proba
     place = None
@@ -181,7 +204,8 @@ def _losses(data: Data, model: Any, choice: Choice, validation: Mask) -> Iterato
             continue
         if place is None:
             seconds = np.expm1(np.minimum(said, 30.0)) if choice.logarithmic else said
-            yield number, float(np.abs(seconds - target).mean())
+            missed = target - seconds
+            yield number, float(np.maximum(quantile * missed, (quantile - 1) * missed).mean())
         else:
             given = np.where(place >= 0, said[np.arange(len(said)), np.maximum(place, 0)], 0.0)
             yield number, float(-np.log(np.clip(given, 1e-9, 1.0)).mean())
@@ -192,7 +216,7 @@ def calibrate(data: Data, models: list[Any], choice: Choice, validation: Mask) -
     validation = data.usable(validation)
     matrix, target = data.matrix[validation], data.target[validation]
     if data.task.kind == "duration":
-        return _widened(models, matrix, data.learned(choice)[validation])
+        return _widened(models, matrix, np.log1p(target) if choice.logarithmic else target)
     model = models[0]
     logits = np.log(np.clip(model.predict_proba(matrix), 1e-9, 1.0))
     if data.task.kind == "outcome":
@@ -216,16 +240,29 @@ def calibrate(data: Data, models: list[Any], choice: Choice, validation: Mask) -
 
 
 def _widened(models: list[Any], matrix: Any, target: Numbers) -> tuple[float, ...]:
-    """Give what has to be added to both sides of the intervals for them to hold what they should.
+    """Give what has to be added to intervals below, above, and above what is over, to leave out what they should.
+
+    Where the lower end is 0 already nothing is added, and of what is over by its middle the upper end has a number of
+    its own, that never narrows: such rows come out right whatever the others need, and many of them would hide it.
 
     References
     ----------
-    Romano, Patterson, Candes: Conformalized Quantile Regression (NeurIPS 2019).
+    Romano, Patterson, Candes: Conformalized Quantile Regression (NeurIPS 2019), theorem 2.
     """
-    said = np.sort(np.stack([model.predict(matrix) for model in models], axis=1), axis=1)
-    outside = np.maximum(said[:, 0] - target, target - said[:, 2])
-    level = min(1.0, _INSIDE * (1 + 1 / len(outside)))
-    return (float(np.quantile(outside, level)),)
+    low, middle, high = (model.predict(matrix) for model in models)
+    over = middle <= 0
+    return (
+        _conformal((low - target)[low > 0], 1 - QUANTILES[0]),
+        _conformal((target - high)[~over], QUANTILES[2]),
+        max(0.0, _conformal((target - high)[over], QUANTILES[2])),
+    )
+
+
+def _conformal(outside: Numbers, share: float) -> float:
+    """Give what as many as this share of all, and one more, are not above."""
+    if not len(outside):
+        return 0.0
+    return float(np.quantile(outside, min(1.0, share * (1 + 1 / len(outside))), method="inverted_cdf"))
 
 
 def usual_values(matrix: Any, encoder: Encoder) -> Any:
@@ -252,7 +289,7 @@ def find_importance(data: Data, scorer: Scorer, validation: Mask, rng: np.random
 
     def loss(rows: Any) -> float:
         if data.task.kind == "duration":
-            return float(np.abs(scorer.quantiles_of(rows)[:, 1] - target).mean())
+            return float(np.abs(scorer.middle_of(rows) - target).mean())
         said = scorer.probabilities_of(rows)
         if data.task.kind == "outcome":
             return float(((said - target) ** 2).mean())

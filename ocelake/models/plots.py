@@ -18,6 +18,9 @@ _OURS: Final = "#1f5fa8"
 _THEIRS: Final = "#b3541e"
 _QUIET: Final = "#8a8f98"
 _TOLD: Final = 15
+_LONG: Final = 48
+"""Letters: a name that has more leaves no place for what is drawn."""
+
 _FEWEST: Final = 10
 """A point of fewer prefixes says nothing."""
 
@@ -30,7 +33,7 @@ def plot_training(found: Trained) -> dict[str, Figure]:
 def _axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e6e8eb", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -38,7 +41,13 @@ def _axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:
 
 
 def _named(found: Trained) -> str:
-    return f"{found.task.name} of {found.task.object_type}"
+    return f"{_cut(found.task.name)} of {_cut(found.task.object_type)}"
+
+
+def _cut(name: str) -> str:
+    """Leave out the middle of a long name."""
+    half = _LONG // 2
+    return name if len(name) <= _LONG else f"{name[:half]}…{name[-half:]}"
 
 
 def _calibration(found: Trained) -> Figure:
@@ -83,7 +92,9 @@ def _importance(found: Trained) -> Figure:
         "outcome": ("Brier score", 1.0),
     }[found.task.kind]
     importance = [value / size for value in table["importance"].to_list()]
-    axes.barh(table["feature"].to_list(), importance, color=_OURS, height=0.65)
+    places = range(table.height)
+    axes.barh(places, importance, color=_OURS, height=0.65)
+    axes.set_yticks(places, [_cut(feature) for feature in table["feature"].to_list()], parse_math=False)
     axes.set_xlabel(f"rise of the {name}, where it is shuffled")
     axes.tick_params(axis="y", labelsize=9, length=0)
     axes.grid(axis="y", visible=False)

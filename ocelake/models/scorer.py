@@ -74,7 +74,7 @@ class Scorer:
         Of a classifier, in the order of its probabilities.
     calibration : tuple of float
         Of an activity the temperature; of an outcome slope and offset of the log odds; of a duration what is added
-        to both sides of its interval, in the scale of the target.
+        to its interval below, above, and above where the middle is 0, in the scale of the target; less than 0 narrows.
     logarithmic : bool
         Whether a duration is learned as the logarithm of one plus it.
     important : list of int
@@ -126,19 +126,22 @@ class Scorer:
         duration, else probability. Columns are looked for among the most important ones.
         """
         matrix = self.encoder.matrix(values)
-        base = self.probabilities_of(matrix) if self.kind != "duration" else self.quantiles_of(matrix)[:, 1]
-        rows = np.arange(len(matrix))
+        base = self.middle_of(matrix) if self.kind == "duration" else self.probabilities_of(matrix)
         top = base.argmax(axis=1) if self.kind == "activity" else None
         effects = np.zeros((len(matrix), len(self.important)))
         for place, column in enumerate(self.important):
-            other = matrix.copy()
-            other[:, column] = self.usual[column]
+            usual = self.usual[column]
+            same = np.isnan(matrix[:, column]) if np.isnan(usual) else matrix[:, column] == usual
+            rows = np.flatnonzero(~same)  # the others would be told the same again
+            other = matrix[rows]
+            other[:, column] = usual
             if self.kind == "duration":
-                effects[:, place] = base - self.quantiles_of(other)[:, 1]
+                effects[rows, place] = base[rows] - self.middle_of(other)
             elif top is None:
-                effects[:, place] = base - self.probabilities_of(other)
+                effects[rows, place] = base[rows] - self.probabilities_of(other)
             else:
-                effects[:, place] = base[rows, top] - self.probabilities_of(other)[rows, top]
+                said = self.probabilities_of(other)[np.arange(len(rows)), top[rows]]
+                effects[rows, place] = base[rows, top[rows]] - said
         order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :most]
         names = [[self.columns[self.important[place]] for place in row] for row in order]
         moved = [[float(effects[row, place]) for place in places] for row, places in enumerate(order)]
@@ -172,11 +175,16 @@ class Scorer:
         """Give low, middle and high for rows of the encoder's matrix, in seconds; they never cross."""
         if not len(matrix):
             return np.zeros((0, 3))
-        found = np.sort(np.stack([model.predict(matrix) for model in self.models], axis=1), axis=1)
-        widen = self.calibration[0]
-        found[:, 0] -= widen
-        found[:, 2] += widen
-        found = np.sort(found, axis=1)
-        if self.logarithmic:
-            found = np.expm1(np.minimum(found, 30.0))
-        return np.maximum(found, 0.0)
+        low, middle, high = (model.predict(matrix) for model in self.models)
+        below, above, over = self.calibration
+        # Nothing lasts less than 0: an end that is there already stays. The middle is never moved by the ends.
+        low = np.minimum(np.where(low > 0, low - below, 0.0), middle)
+        high = np.maximum(high + np.where(middle > 0, above, over), middle)
+        return self._seconds(np.stack([low, middle, high], axis=1))
+
+    def middle_of(self, matrix: Any) -> Any:
+        """Give the middle alone, which takes a third of the time."""
+        return self._seconds(self.models[1].predict(matrix)) if len(matrix) else np.zeros(0)
+
+    def _seconds(self, found: Any) -> Any:
+        return np.maximum(np.expm1(np.minimum(found, 30.0)) if self.logarithmic else found, 0.0)

@@ -14,10 +14,18 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from ocelake.models.baselines import fit_baseline
-from ocelake.models.evaluate import Answers, Judged, answers_of, judge, metric_value, table_of
+from ocelake.models.evaluate import (
+    Answers,
+    Judged,
+    answers_of,
+    drawn_together,
+    judge,
+    metric_value,
+    one_thread,
+    table_of,
+)
 from ocelake.models.fitting import Data, calibrate, choose, find_classes, find_importance, learn_encoder, usual_values
 from ocelake.models.scorer import Scorer
 from ocelake.models.split import TimeSplit, split_by_time
@@ -51,7 +59,8 @@ class Trained:
         task, metric, unit, model (the model's kind, the baseline's name, sequence model where it is asked for,
         difference), value, low, high, rows, groups.
     better : bool
-        Whether the model beats the baseline by the metric that decides, beyond the 95% interval of the difference.
+        Whether the model beats the baseline by the metric that decides, beyond the 95% interval of the difference;
+        false where there is no interval.
     by_length : DataFrame
         length (of the prefix, the last class open), rows, model, baseline: the metric that decides.
     importance : DataFrame
@@ -110,9 +119,7 @@ def train_model(
     Trained or Untrainable
         The latter where there is too little to learn from, or nothing to be learned.
     """
-    # One thread: where another process wants a core, two threads that wait for each other at every node of every tree
-    # take ten times as long.
-    with threadpool_limits(1, user_api="openmp"):
+    with one_thread():
         return _train_model(task, rows, values, frozenset(optional), seed, settings or TrainingSettings())
 
 
@@ -129,8 +136,8 @@ def _train_model(
     if reason := _too_little(task, rows, split):
         return Untrainable(task, reason)
     classes = find_classes(task, rows.filter(pl.Series(split.fit)))
-    if len(classes) == 1:
-        return Untrainable(task, f"It is always {classes[0]} in what would be trained on.")
+    if task.kind != "duration" and (reason := _too_rare(rows, split, classes)):
+        return Untrainable(task, reason)
     rng = np.random.default_rng(seed)
     most = min(settings.max_rows, _CELLS // len(classes)) if len(classes) > 2 else settings.max_rows
     fit = _drawn(rows, split.fit, most, rng)
@@ -169,8 +176,9 @@ def _train_model(
             asked=split.test,
         )
     target, group, position = (rows.filter(test)[name] for name in ("target", "group", "position"))
+    together = drawn_together(rows.filter(test))
     judged = {
-        name: judge(task.kind, target, group, found, replicates=settings.replicates, seed=seed)
+        name: judge(task.kind, target, together, found, replicates=settings.replicates, seed=seed)
         for name, found in said.items()
     }
     metrics = table_of(judged, len(target), group.n_unique()).with_columns(task=pl.lit(task.name))
@@ -188,7 +196,7 @@ def _train_model(
             "max_leaf_nodes": choice.max_leaf_nodes,
             "logarithmic": choice.logarithmic,
             "without_workload": choice.without,
-            "iterations": iterations,
+            "iterations": ", ".join(str(number) for number in iterations),
             "settings_tried": tried,
             "rows_fitted": int(train.sum()),
             "rows_validated": int(split.validation.sum()),
@@ -218,8 +226,16 @@ def _too_little(task: Task, rows: pl.DataFrame, split: TimeSplit) -> str | None:
     return None
 
 
+def _too_rare(rows: pl.DataFrame, split: TimeSplit, classes: list[Any]) -> str | None:
+    if len(classes) < 2:
+        return f"{f'Only {classes[0]}' if classes else 'Nothing'} comes often enough to be learned."
+    if not rows.filter(pl.Series(split.validation))["target"].is_in(classes).any():
+        return "What comes often enough to be learned does not come where a model is chosen."
+    return None
+
+
 def _drawn(rows: pl.DataFrame, among: Mask, most: int, rng: np.random.Generator) -> Mask:
-    """Draw whole objects until so many rows are reached."""
+    """Draw whole objects until so many rows are reached; rows of any, where the first object has more."""
     if among.sum() <= most:
         return among
     codes = rows["object_id"].rank("dense").to_numpy().astype(np.int64) - 1
@@ -228,6 +244,8 @@ def _drawn(rows: pl.DataFrame, among: Mask, most: int, rng: np.random.Generator)
     chosen = np.zeros(len(sizes), dtype=bool)
     chosen[order[np.cumsum(sizes[order]) <= most]] = True
     drawn: Mask = among & chosen[codes]
+    if not drawn.any():
+        drawn[rng.choice(np.flatnonzero(among), most, replace=False)] = True
     return drawn
 
 
@@ -295,7 +313,7 @@ def judge_pair(
         number: judge(
             task.kind,
             rows["target"],
-            rows["group"],
+            drawn_together(rows),
             answers_of(scorer, values),
             replicates=replicates,
             seed=seed,

@@ -33,7 +33,7 @@ _PREFIX: Final = (
     instant("time", "When that event happened.", required=True),
 )
 _INTERVAL: Final = (
-    number("low", "Lower end of its 95% interval, by bootstrap over executions."),
+    number("low", "Lower end of its 95% interval, by bootstrap over executions; null where it cannot be told."),
     number("high", "Upper end."),
 )
 
@@ -115,7 +115,10 @@ _MODELS: Final = (
             number("model", "The model's."),
             number("baseline", "The baseline's."),
             number("difference", "The model's less the baseline's; better is above 0 for accuracy, else below."),
-            number("difference_low", "Lower end of its 95% interval, by bootstrap over executions."),
+            number(
+                "difference_low",
+                "Lower end of its 95% interval, by bootstrap over executions; null where it cannot be told.",
+            ),
             number("difference_high", "Upper end."),
             Column("better", pl.Boolean, "Whether it is better than the baseline, beyond that interval."),
             number(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import f1_score, roc_auc_score
+from threadpoolctl import threadpool_info
 
 from ocelake.models import (
     Answers,
@@ -32,6 +35,7 @@ from ocelake.models import (
     train_model,
 )
 from ocelake.models.baselines import fit_baseline
+from ocelake.models.evaluate import drawn_together
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 QUICK = TrainingSettings(max_rows=2_000, replicates=100)
@@ -167,14 +171,82 @@ def test_what_comes_after_the_split_changes_nothing_in_the_model(trained: dict[s
     assert np.array_equal(answers_of(again.scorer, values).numbers, answers_of(trained[kind].scorer, values).numbers)
 
 
-def test_quantiles_are_in_order_and_hold_about_what_they_claim(trained: dict[str, Trained]) -> None:
-    rows, values = training("duration", objects=600, seed=3)
-    low, middle, high = answers_of(trained["duration"].scorer, values).numbers.T
+def test_quantiles_are_in_order_and_each_leaves_out_about_what_it_claims() -> None:
+    found = train_model(TASKS["duration"], *training("duration", objects=1_200), settings=QUICK)
+    assert isinstance(found, Trained)
+    rows, values = training("duration", objects=1_200, seed=3)
+    low, middle, high = answers_of(found.scorer, values).numbers.T
     assert (low <= middle).all()
     assert (middle <= high).all()
     assert (low >= 0).all()
     target = rows["target"].to_numpy()
-    assert 0.7 < ((target >= low) & (target <= high)).mean() < 0.9
+    assert 0.05 < (target < low).mean() < 0.15
+    assert 0.05 < (target > high).mean() < 0.15
+
+
+def ending(objects: int, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Prefixes of which one in three is the last, so that nothing remains after it."""
+    rows, values = training("duration", objects, seed)
+    last = pl.Series(np.arange(rows.height) % 3 == 2)
+    activity = values["activity"].zip_with(~last, pl.Series(["end"] * rows.height))
+    return rows.with_columns(target=rows["target"].zip_with(~last, pl.zeros(rows.height, eager=True))), (
+        values.with_columns(activity=activity)
+    )
+
+
+def test_each_end_of_the_interval_holds_where_many_prefixes_are_the_last() -> None:
+    found = train_model(TASKS["duration"], *ending(900, 0), settings=QUICK)
+    assert isinstance(found, Trained)
+    rows, values = ending(900, 1)
+    low, middle, high = answers_of(found.scorer, values).numbers.T
+    target = rows["target"].to_numpy()
+    over = target == 0
+    assert len(np.unique(low)) > 100
+    assert not low[over].any()
+    assert middle[over].max() < 60
+    assert 0.05 < (target < low)[~over].mean() < 0.15
+    assert 0.05 < (target > high)[~over].mean() < 0.15
+    # Most is over: the middle is learned in the same way.
+    most = pl.Series(np.arange(rows.height) % 6 != 0)
+    ended = values["activity"].zip_with(~most, pl.Series(["end"] * rows.height))
+    begun = values["activity"].zip_with(most, pl.Series(["begin"] * rows.height))
+    rows = rows.with_columns(target=pl.lit(7_200.0) + pl.col("target")).with_columns(
+        target=pl.when(most).then(0.0).otherwise("target")
+    )
+    values = values.with_columns(activity=pl.when(most).then(ended).otherwise(begun))
+    found = train_model(TASKS["duration"], rows, values, settings=QUICK)
+    assert isinstance(found, Trained)
+    middle = answers_of(found.scorer, values).numbers[:, 1]
+    assert middle[~most.to_numpy()].min() > 3_600
+    assert middle[most.to_numpy()].max() < 60
+
+
+class Constant:
+    def __init__(self, said: float) -> None:
+        self.said = said
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        return np.full(len(matrix), self.said)
+
+
+@pytest.mark.parametrize(
+    ("said", "calibration", "expected"),
+    [
+        ((90, 100, 200), (10, 20, 7), (80, 100, 220)),
+        ((90, 100, 200), (-30, -30, 7), (100, 100, 170)),
+        ((90, 100, 200), (-5, -300, 7), (95, 100, 100)),
+        ((0, 100, 200), (-30, 0, 7), (0, 100, 200)),  # nothing was learned of what is not above 0
+        ((20, 100, 200), (30, 0, 7), (0, 100, 200)),
+        ((120, 100, 90), (0, 0, 7), (100, 100, 100)),
+        ((-1, 0, 50), (10, 20, 7), (0, 0, 57)),
+    ],
+)
+def test_the_ends_are_moved_each_by_its_own_and_never_the_middle(said, calibration, expected) -> None:
+    models = [Constant(number) for number in said]
+    made = scorer.Scorer("duration", scorer.Encoder(["size"], {}), models, [], calibration=calibration)
+    assert made.predict({"size": [1.0, 2.0]}) == {
+        name: pytest.approx([number] * 2) for name, number in zip(("low", "prediction", "high"), expected, strict=True)
+    }
 
 
 def test_metrics_are_those_of_others() -> None:
@@ -213,6 +285,68 @@ def test_intervals_are_those_of_the_bootstrap_over_executions() -> None:
     )["mae"]
     assert same.interval == pytest.approx((low, high), rel=0.03)
     assert wide.value == pytest.approx(error.mean())
+
+
+def test_where_executions_are_few_or_one_is_most_of_the_log_stretches_of_objects_are_drawn() -> None:
+    rows, _ = training("duration", objects=120)
+    assert drawn_together(rows).equals(rows["group"])
+    one = rows.with_columns(group=pl.lit("all"))
+    # Half of it is not more than half.
+    half = rows.with_columns(group=pl.when(pl.int_range(pl.len()) < 120).then(pl.lit("g")).otherwise("group"))
+    assert drawn_together(half).equals(half["group"])
+    most = rows.with_columns(group=pl.when(pl.int_range(pl.len()) < 122).then(pl.lit("g")).otherwise("group"))
+    few = rows.with_columns(group=pl.col("object_id").str.slice(1).cast(pl.Int64) % 19)
+    for odd in (one, most, few):
+        assert drawn_together(odd).to_list() == [place // 12 for place in range(240)]
+    # The mean of independent errors: about as wide as it is for independent executions.
+    rng = np.random.default_rng(0)
+    errors = np.repeat(rng.exponential(size=2_000), 2)
+    many, _ = training("duration", objects=2_000)
+    answers = Answers(np.stack([errors * 0, errors * 86_400, errors * 0], axis=1), [])
+    together = drawn_together(many.with_columns(group=pl.lit("all")))
+    metric = judge("duration", pl.zeros(4_000, eager=True), together, answers, replicates=2_000, seed=0)["mae"]
+    low, high = metric.interval
+    assert 0.6 < (high - low) / (2 * 1.96 / np.sqrt(2_000)) < 1.4
+    assert low < 1 < high
+
+
+def test_where_nothing_can_be_drawn_there_is_no_interval_and_nothing_is_better() -> None:
+    rng = np.random.default_rng(0)
+    truth, said = pl.Series(rng.random(400) < 0.4), Answers(rng.random(400), [])
+    for target, group in (
+        (truth, pl.Series(["all"] * 400)),
+        (truth, pl.Series(np.arange(400) % 19)),
+        (truth, pl.Series(np.maximum(np.arange(400) - 201, 0))),
+        (pl.Series([False] * 400), pl.Series(range(400))),
+    ):
+        assert np.isnan(judge("outcome", target, group, said, replicates=50, seed=0)["brier"].interval).all()
+    rows, values = training("outcome")
+    never = rows.with_columns(target=pl.col("target") & (pl.col("time") < START + timedelta(days=200)))
+    found = train_model(TASKS["outcome"], never, values, settings=QUICK)
+    assert isinstance(found, Trained)
+    assert not found.better
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_chance_alone_is_not_better_in_a_log_of_one_execution(seed: int) -> None:
+    rows, values = training("outcome")
+    chance = pl.Series(np.random.default_rng(seed).random(rows.height) < 0.5)
+    found = train_model(TASKS["outcome"], rows.with_columns(target=chance, group=pl.lit("all")), values, settings=QUICK)
+    assert isinstance(found, Trained)
+    assert not found.better
+    low, high = (
+        found.metrics.filter((pl.col("model") == "difference") & (pl.col("metric") == "brier"))
+        .select("low", "high")
+        .row(0)
+    )
+    assert low < high
+
+
+def test_what_can_be_learned_is_better_in_a_log_of_one_execution_too() -> None:
+    rows, values = training("outcome")
+    found = train_model(TASKS["outcome"], rows.with_columns(group=pl.lit("all")), values, settings=QUICK)
+    assert isinstance(found, Trained)
+    assert found.better
 
 
 def test_the_baseline_backs_off_to_shorter_contexts() -> None:
@@ -260,6 +394,29 @@ def test_one_class_and_one_object_are_not_trained() -> None:
     assert isinstance(none, Untrainable)
 
 
+def test_activities_that_hardly_ever_come_again_are_not_trained_and_it_is_said_why() -> None:
+    rows, values = training("activity")
+    unique = pl.Series([f"visit {number}" for number in range(rows.height)])
+    every = pl.Series(np.arange(rows.height) % 3 == 0)
+    late = rows["time"] >= START + timedelta(days=150)
+    for target, reason in (
+        (unique, "Nothing comes often enough"),
+        (unique.zip_with(~every, pl.Series(["pay"] * rows.height)), "Only pay comes often enough"),
+        (rows["target"].zip_with(~late, unique), "does not come where a model is chosen"),
+    ):
+        found = train_model(TASKS["activity"], rows.with_columns(target=target), values, settings=QUICK)
+        assert isinstance(found, Untrainable)
+        assert reason in found.reason
+
+
+def test_objects_longer_than_what_may_be_fitted_are_cut() -> None:
+    rows, values = training("activity")
+    rows = rows.with_columns(object_id=pl.format("o{}", pl.int_range(pl.len()) // 15))
+    found = train_model(TASKS["activity"], rows, values, settings=replace(QUICK, max_rows=14))
+    assert isinstance(found, Trained)
+    assert found.parameters["rows_fitted"] == 14
+
+
 def test_a_model_is_as_good_as_itself(trained: dict[str, Trained]) -> None:
     rows, values = training("outcome")
     mine = trained["outcome"].scorer
@@ -273,6 +430,68 @@ def test_reasons_name_what_moved_a_prediction(trained: dict[str, Trained]) -> No
     far = np.argsort(-np.abs(values["size"].to_numpy()))[:20]
     assert [names[row][0] for row in far] == ["size"] * 20
     assert all(np.sign(effects[row][0]) == np.sign(values["size"][int(row)]) for row in far)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_reasons_are_what_changes_where_the_usual_value_stands_and_rows_that_have_it_are_not_asked(
+    trained: dict[str, Trained], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = trained[kind].scorer
+    _, values = training(kind, objects=50, seed=4)
+    values = values.with_columns(colour=pl.lit("red"), size=pl.when(pl.int_range(pl.len()) % 5 > 0).then("size"))
+    columns = {name: values[name].to_numpy() for name in values.columns}
+    matrix = found.encoder.matrix(columns)
+
+    def said(rows: np.ndarray) -> np.ndarray:
+        if kind == "duration":
+            return found.quantiles_of(rows)[:, 1]
+        numbers = found.probabilities_of(rows)
+        return numbers if kind == "outcome" else numbers[np.arange(len(rows)), top]
+
+    top = found.probabilities_of(matrix).argmax(axis=1) if kind == "activity" else None
+    effects = {}
+    for place in found.important:
+        other = matrix.copy()
+        other[:, place] = found.usual[place]
+        effects[found.columns[place]] = said(matrix) - said(other)
+    asked: list[int] = []
+    name = "middle_of" if kind == "duration" else "probabilities_of"
+    ask = getattr(found, name)
+    monkeypatch.setattr(found, name, lambda rows: (asked.append(len(rows)), ask(rows))[1], raising=False)
+    names, moved = found.reasons(columns, len(found.important))
+    for row, (of_row, by) in enumerate(zip(names, moved, strict=True)):
+        assert by == pytest.approx([effects[column][row] for column in of_row])
+        assert np.abs(by).tolist() == sorted(np.abs(by), reverse=True)
+    assert sum(asked) < 100 * (len(found.important) + 1)
+    assert found.reasons({name: column[:0] for name, column in columns.items()}) == ([], [])
+
+
+def test_a_scorer_is_asked_by_one_thread(trained: dict[str, Trained], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, values = training("duration")
+    found, threads = trained["duration"].scorer, []
+    predict = found.predict
+
+    def watched(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        threads.extend(part["num_threads"] for part in threadpool_info() if part["user_api"] == "openmp")
+        return predict(columns)
+
+    monkeypatch.setattr(found, "predict", watched, raising=False)
+    answers_of(found, values)
+    assert set(threads) == {1}
+
+
+def test_plots_of_names_without_end_are_drawn_without_a_warning(trained: dict[str, Trained], tmp_path: Path) -> None:
+    found = trained["duration"]
+    name = "pay $x_ and ^$ " * 60
+    long = replace(
+        found,
+        task=replace(found.task, name=f"outcome_{name}", object_type=name),
+        importance=found.importance.with_columns(feature=pl.format("{} {}", pl.lit(name), "feature")),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kind, figure in plot_training(long).items():
+            figure.savefig(tmp_path / f"{kind}.png")
 
 
 def test_plots_are_drawn(trained: dict[str, Trained], tmp_path: Path) -> None:
