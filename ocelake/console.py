@@ -19,7 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from ocelake.mining.bottlenecks import spoken
+from ocelake.mining.times import spoken
 from ocelake.tables import READS, TABLES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ that is probably over needs nobody's attention.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from ocelake.errors import NotFound
 from ocelake.features import END, PredictionSettings
 from ocelake.lake.build import latest_or_fail, published_tables
 from ocelake.lake.features import LastPrefixes, Prediction, last_prefixes
+from ocelake.mining.times import spoken
 from ocelake.models import one_thread
 from ocelake.registry import Registry, Version
 from ocelake.tables import READS, as_table
@@ -169,11 +170,13 @@ def _arrays(values: pl.DataFrame) -> dict[str, Any]:
     return {name: values[name].to_numpy() for name in values.columns}
 
 
-def _reasons(scorer: Any, values: pl.DataFrame, *, towards: bool = False) -> pl.Series:
+def _reasons(scorer: Any, values: pl.DataFrame, durations: Collection[str], *, towards: bool = False) -> pl.Series:
     """Give each row's features that moved its prediction most: their value, and their effect.
 
     Parameters
     ----------
+    durations : collection of str
+        The features that are seconds.
     towards : bool
         Only those that made a duration longer, or an outcome more likely.
     """
@@ -185,7 +188,7 @@ def _reasons(scorer: Any, values: pl.DataFrame, *, towards: bool = False) -> pl.
         duration = scorer.kind == "duration"
         for row, (named, moved) in enumerate(zip(names, effects, strict=True)):
             counted = [
-                f"{name} {_value(read[row, name])} ({_effect(effect, duration=duration)})"
+                f"{name} {_value(read[row, name], seconds=name in durations)} ({_effect(effect, duration=duration)})"
                 for name, effect in zip(named, moved, strict=True)
                 if name not in _UNTOLD and abs(effect) >= _LEAST[duration] and (effect > 0 or not towards)
             ]
@@ -193,17 +196,21 @@ def _reasons(scorer: Any, values: pl.DataFrame, *, towards: bool = False) -> pl.
     return pl.Series("reasons", told, dtype=pl.List(pl.String))
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, *, seconds: bool) -> str:
     """Say the value of a feature.
 
     Examples
     --------
-    >>> _value(None), _value("pay order"), _value(2.0), _value(1234.5678)
-    ('unknown', "'pay order'", '2', '1,235')
+    >>> _value(None, seconds=True), _value("pay order", seconds=False), _value(2.0, seconds=False)
+    ('unknown', "'pay order'", '2')
+    >>> _value(5_400.0, seconds=True)
+    '1.5 h'
     """
     if value is None or value != value:
         return "unknown"
-    return repr(value) if isinstance(value, str) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, str):
+        return repr(value)
+    return spoken(value) if seconds else f"{value:,.6g}"
 
 
 def _effect(effect: float, *, duration: bool) -> str:
@@ -260,7 +267,9 @@ def _warnings(
     ):
         values = rows.join(part.keys.select("object_id").with_row_index("row"), on="object_id", maintain_order="left")
         read = part.values[values["row"].to_list()]
-        told.append(rows.with_columns(_reasons(registry.load(versions[str(task[0])]), read, towards=True)))
+        told.append(
+            rows.with_columns(_reasons(registry.load(versions[str(task[0])]), read, part.durations, towards=True))
+        )
     return as_table("gold.early_warnings", pl.concat(told))
 
 
@@ -346,4 +355,4 @@ def _told_of(
             continue
         made, _ = score(registry, version, task, part, here, None)
         scored = as_table("gold.predictions", made.with_columns(silence=_silence(now)))
-        yield scored.with_columns(_reasons(registry.load(version), part.values.filter(here)))
+        yield scored.with_columns(_reasons(registry.load(version), part.values.filter(here), part.durations))

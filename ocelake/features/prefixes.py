@@ -103,7 +103,8 @@ class Context:
 def flowing_types(traces: Traces, execution_types: Collection[str] = ()) -> tuple[str, ...]:
     """Give the types that executions are made of: those that are set, else all that do not live as long as the log.
 
-    Types that the log does not have are left out.
+    Types that the log does not have are left out. Where none are set, the whole log says which they are: what an
+    execution is as of an event then goes by the end of the log as well, in this one way.
     """
     if execution_types:
         return tuple(name for name in traces.object_types if name in set(execution_types))
@@ -507,7 +508,9 @@ def _value(columns: _Columns, name: str, found: pl.DataFrame, place: str) -> Non
     truth = pl.col("value").replace({"true": "1", "false": "0"})
     number = found.select(pl.when(numeric).then(truth).cast(pl.Float32, strict=False)).to_series()
     if number.null_count() < len(number):
-        columns.number(name, number, f"Value {place}.")
+        # No other attribute's column has this name: those of texts end so, and no number's does.
+        plain = not name.endswith((" (text)", " (number)"))
+        columns.number(name if plain else f"{name} (number)", number, f"Value {place}.")
     text = found.select(pl.when(textual).then("value")).to_series()
     if text.null_count() < len(text):
         columns.category(f"{name} (text)", text, f"Text {place}.")

@@ -291,6 +291,8 @@ class LastPrefixes:
         Which of the objects are not known to be over.
     facts : DataFrame
         task, object_id, fact: what is known by now, and so no question of it any more.
+    durations : frozenset of str
+        The features that are seconds.
     """
 
     object_type: str
@@ -298,6 +300,7 @@ class LastPrefixes:
     values: pl.DataFrame
     running: pl.Series
     facts: pl.DataFrame
+    durations: frozenset[str]
 
 
 def last_prefixes(lake: Lake, features: PublicationRecord) -> Iterator[LastPrefixes]:
@@ -315,4 +318,5 @@ def last_prefixes(lake: Lake, features: PublicationRecord) -> Iterator[LastPrefi
         over = facts.filter((pl.col("task") == "next_activity") & (pl.col("fact") == END))
         running = ~last["object_id"].is_in(over["object_id"].implode())
         keys = last.select("object_type", "object_id", "event_id", "position", "time")
-        yield LastPrefixes(str(object_type), keys, feature_frame(of_type, last), running, facts)
+        seconds = of_type.filter(pl.col("description").str.contains("^(S|Mean s)econds "))["name"]
+        yield LastPrefixes(str(object_type), keys, feature_frame(of_type, last), running, facts, frozenset(seconds))

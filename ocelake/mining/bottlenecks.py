@@ -29,10 +29,10 @@ import polars as pl
 from ocelake.errors import OcelakeError
 from ocelake.mining.lifecycle import Work
 from ocelake.mining.predecessors import Predecessors
-from ocelake.mining.times import to_seconds
+from ocelake.mining.times import spoken, to_seconds
 from ocelake.mining.traces import Traces
 
-__all__ = ["bottlenecks", "permanent_types", "spoken"]
+__all__ = ["bottlenecks", "permanent_types"]
 
 _FASTEST: Final = 0.25
 _LONG: Final = 0.25
@@ -49,21 +49,7 @@ _REASONS: Final = {
     "({typical} or less in the fastest quarter)",
     "activity": "'{activity}' comes on average {mean} after the first of its objects is ready, {late} of it delay",
 }
-_UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _CODES: Final = ("object_type", "source", "activity")
-
-
-def spoken(duration: float) -> str:
-    """Say a duration of some seconds in its greatest unit.
-
-    Examples
-    --------
-    >>> [spoken(duration) for duration in (0.0, 0.25, 90.0, 5400.0, 276480.0)]
-    ['0 s', '250 ms', '1.5 min', '1.5 h', '3.2 d']
-    """
-    size, unit = next((unit for unit in _UNITS if duration >= unit[0]), (1.0, "s"))
-    number = round(duration / size, 1)
-    return f"{number:.0f} {unit}" if number >= 10 or number.is_integer() else f"{number} {unit}"
 
 
 def permanent_types(traces: Traces) -> npt.NDArray[np.bool_]:

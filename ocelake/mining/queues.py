@@ -54,6 +54,12 @@ class Visits:
         How many of these codes there are.
     enter, leave : int64 array
         Microseconds since 1970; the greatest number where there is no next step.
+
+    Examples
+    --------
+    >>> visits = Visits(np.zeros(2, dtype=int), 1, np.array([10, 20]), np.array([30, 40]))
+    >>> visits.as_of(35).leave.tolist()[0], visits.as_of(15).enter.tolist()
+    (30, [10])
     """
 
     place: npt.NDArray[np.int64]
@@ -69,7 +75,19 @@ class Visits:
 
 
 def find_visits(traces: Traces, flowing: Collection[str]) -> Visits:
-    """Give the visits of all objects of some types."""
+    """Give the visits of all objects of some types.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from ocelake.mining.traces import encode
+    >>> row = {"object_id": "o", "object_type": "orders", "sequence": 0}
+    >>> steps = [("place", 1), ("pay", 2)]
+    >>> rows = [row | {"event_id": name, "activity": name, "time": datetime(1970, 1, 1, hour)} for name, hour in steps]
+    >>> found = find_visits(encode(pl.DataFrame(rows)), ["orders"])
+    >>> found.place.tolist(), (found.enter // 3_600_000_000).tolist(), bool(found.leave[0] == found.enter[1])
+    ([1, 0], [1, 2], True)
+    """
     chosen = traces.object_types.is_in(list(flowing)).to_numpy()[traces.object_type[traces.step_object]]
     enter = traces.event_time[traces.step_event]
     leave = np.full(len(enter), _NEVER)
@@ -154,6 +172,14 @@ def foretell(visits: Visits, now: int, weeks: int) -> Mapping[str, Numbers]:
     -------
     dict of str to float array
         By the way's name, of shape (places, 168).
+
+    Examples
+    --------
+    >>> hour, week = 3_600_000_000, 168 * 3_600_000_000
+    >>> came = np.array([10 * hour, week + 10 * hour])  # at the same hour of two weeks, for two hours
+    >>> said = foretell(Visits(np.zeros(2, dtype=int), 1, came, came + 2 * hour), 2 * week, 2)
+    >>> {way: expected[0, 11:13].tolist() for way, expected in said.items()}
+    {'stays': [0.0, 0.0], 'rhythm': [1.0, 1.0], 'flow': [1.0, 1.0]}
     """
     there, came, left = waiting(visits, now, now - weeks * _WEEK * _HOUR, weeks * _WEEK)
     shape = (visits.places, weeks, _WEEK)
@@ -184,6 +210,15 @@ def choose(visits: Visits, now: int, first: int) -> tuple[Mapping[str, Numbers],
     tuple
         As `foretell`; the place of the chosen way among them, for each place; its mean absolute error in the weeks that
         were tried (0 without any); and how many these were.
+
+    Examples
+    --------
+    >>> hour, week = 3_600_000_000, 168 * 3_600_000_000
+    >>> came = np.arange(4) * week + 10 * hour
+    >>> visits = Visits(np.zeros(4, dtype=int), 1, came, came + 2 * hour)
+    >>> said, ways, errors, weeks = choose(visits, 4 * week, 0)
+    >>> list(said)[ways[0]], errors.tolist(), weeks
+    ('rhythm', [0.0], 3)
     """
     begins = [now - back * _WEEK * _HOUR for back in range(_TRIED + 1)]
     weeks = [min(_WEEKS, (begin - first) // (_WEEK * _HOUR)) for begin in begins]

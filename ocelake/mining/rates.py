@@ -24,16 +24,18 @@ _UNUSUAL: Final = 4.0
 def _by_hour(events: pl.DataFrame, weeks: int) -> pl.DataFrame:
     """Count events by activity and hour of the last whole weeks; hours without are there with 0.
 
+    The hour of the last event is left out: it is not over.
+
     Columns: activity, hour, events, week (0 is the last one), slot (the hour of the week).
     """
     end = events["time"].max()
     assert isinstance(end, datetime), "there are whole weeks of events"
-    last = end.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    last = end.replace(minute=0, second=0, microsecond=0)
     first = last - weeks * _WEEK
     hours = pl.select(pl.datetime_range(first, last, "1h", closed="left", time_zone="UTC").alias("hour"))
     grid = hours.with_row_index("number").join(events.select(pl.col("activity").unique().sort()), how="cross")
     counted = (
-        events.filter(pl.col("time") >= first)
+        events.filter((pl.col("time") >= first) & (pl.col("time") < last))
         .group_by("activity", pl.col("time").dt.truncate("1h").alias("hour"))
         .len("events")
     )
@@ -54,11 +56,11 @@ def _weeks(events: pl.DataFrame) -> int:
     first, last = events["time"].min(), events["time"].max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)
-    return min((last - first) // _WEEK, _WEEKS)
+    return min((last.replace(minute=0, second=0, microsecond=0) - first) // _WEEK, _WEEKS)
 
 
 def demand_forecast(events: pl.DataFrame) -> pl.DataFrame:
-    """Say how many events of each activity are to be expected in each hour of the week after the log's last event.
+    """Say how many events of each activity are to be expected in each hour of a week, that of the last event first.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def demand_forecast(events: pl.DataFrame) -> pl.DataFrame:
     >>> days = [datetime(2024, 1, day, 9, tzinfo=UTC) for day in (1, 8, 15, 22)]
     >>> found = demand_forecast(pl.DataFrame({"activity": ["pay"] * 4, "time": days}))
     >>> found.select("hour", "expected", "weeks").row(0)
-    (datetime.datetime(2024, 1, 29, 9, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 1.0, 3)
+    (datetime.datetime(2024, 1, 22, 9, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 1.0, 3)
     """
     weeks = _weeks(events)
     if not weeks:
@@ -98,7 +100,7 @@ def demand_forecast(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def unusual_hours(events: pl.DataFrame) -> pl.DataFrame:
-    """Find hours of the last week with unusually many or few events of an activity.
+    """Find hours of the week before the last event's hour with unusually many or few events of an activity.
 
     An hour is held against the same hours of the weeks before; what is at least four standard deviations away is told,
     where a deviation is never taken for less than that of counts by chance (the root of their mean), nor less than one.
@@ -117,7 +119,8 @@ def unusual_hours(events: pl.DataFrame) -> pl.DataFrame:
     --------
     >>> from datetime import UTC, datetime
     >>> usual = [datetime(2024, 1, day, 9, tzinfo=UTC) for day in (1, 8, 15, 22, 29)]
-    >>> found = unusual_hours(pl.DataFrame({"activity": ["pay"] * 14, "time": usual + usual[-1:] * 9}))
+    >>> now = datetime(2024, 1, 29, 10, 3, tzinfo=UTC)
+    >>> found = unusual_hours(pl.DataFrame({"activity": ["pay"] * 15, "time": [*usual, *usual[-1:] * 9, now]}))
     >>> found.select("events", "expected", "score").row(0)
     (10.0, 1.0, 9.0)
     """

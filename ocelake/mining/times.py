@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-__all__ = ["in_order", "instants", "to_seconds"]
+__all__ = ["in_order", "instants", "spoken", "to_seconds"]
+
+_UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def to_seconds(durations: pl.Series) -> pl.Series:
@@ -43,3 +47,16 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
     time, event = pl.col("time"), pl.col("event_id")
     wrong = (time == time.shift()) & (event < event.shift())
     return events.sort("time", "event_id") if events.select(wrong.any()).item() else events
+
+
+def spoken(duration: float) -> str:
+    """Say a duration of some seconds in its greatest unit.
+
+    Examples
+    --------
+    >>> [spoken(duration) for duration in (0.0, 0.25, 90.0, 5400.0, 276480.0)]
+    ['0 s', '250 ms', '1.5 min', '1.5 h', '3.2 d']
+    """
+    size, unit = next((unit for unit in _UNITS if duration >= unit[0]), (1.0, "s"))
+    number = round(duration / size, 1)
+    return f"{number:.0f} {unit}" if number >= 10 or number.is_integer() else f"{number} {unit}"

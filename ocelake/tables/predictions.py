@@ -191,7 +191,11 @@ _MONITORING: Final = (
             text("measure", "feature_drift, prediction_drift or error.", required=True),
             text("subject", "The feature; the task for the others.", required=True),
             count("model_version", "Of the champion.", required=True),
-            count("rows", "Prefixes since then: for the error those whose outcome has arrived.", required=True),
+            count(
+                "rows",
+                "Prefixes since then; for the error so old ones that nearly all of them are known.",
+                required=True,
+            ),
             number("value", "Drift as population stability index; the error as the model's own metric."),
             number("reference", "Of the error: what it was in the test."),
             number("limit", "Beyond it, it is told."),
@@ -258,7 +262,7 @@ _PREDICTIONS: Final = (
         "gold",
         "demand_forecast",
         "outlook",
-        "How many events of an activity are to be expected in one hour after the log's last event.",
+        "How many events of an activity are to be expected in one hour, from that of the log's last event on.",
         (
             LOG,
             ACTIVITY,
@@ -307,7 +311,7 @@ _PREDICTIONS: Final = (
             instant("time", "The execution's last event, or the hour's begin.", required=True),
             number(
                 "score",
-                "Of an execution its anomaly score (above 0.5 is unusual); of an hour standard deviations.",
+                "Of an execution its anomaly score (0.65 and above is told); of an hour standard deviations.",
                 required=True,
             ),
             text("detail", "What is unusual, for a person.", required=True),

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from ocelake.errors import OcelakeError
 from ocelake.mining.analysis import capacity_tables
-from ocelake.mining.bottlenecks import bottlenecks, permanent_types, spoken
+from ocelake.mining.bottlenecks import bottlenecks, permanent_types
 from ocelake.mining.lifecycle import find_work
 from ocelake.mining.predecessors import find_predecessors
+from ocelake.mining.times import spoken
 from ocelake.mining.traces import encode
 from ocelake.ocel.generate import generate
 from ocelake.settings import MiningSettings

@@ -102,9 +102,11 @@ def build(rows: list[tuple], attributes: list[tuple], related: list[tuple[str, s
     }
 
 
-def found(log: tuple[Traces, dict], kind: str) -> Prefixes:
+def found(log: tuple[Traces, dict], kind: str, declared: tuple[str, ...] = ()) -> Prefixes:
+    """Compute features as a log's are, with the types that executions are declared to be made of, or all of them."""
     traces, tables = log
-    return prefix_features(traces, kind, tables, settings=SETTINGS, context=find_context(traces))
+    types = flowing_types(traces, declared) if declared else ()
+    return prefix_features(traces, kind, tables, settings=SETTINGS, context=find_context(traces, types))
 
 
 def same(before: Prefixes, after: Prefixes) -> None:
@@ -124,23 +126,26 @@ def same(before: Prefixes, after: Prefixes) -> None:
 @given(
     events(0, 10, "a"), values(0, 10), events(10, 20, "b"), values(10, 20),
     st.lists(st.tuples(st.sampled_from(OBJECTS), st.sampled_from(OBJECTS)), max_size=5),
+    st.sampled_from([(), ("order",), ("item",), TYPES]),
 )  # fmt: skip
-def test_the_future_has_no_say(past, known, future, unknown, related) -> None:
+def test_the_future_has_no_say(past, known, future, unknown, related, declared) -> None:
     if not past:
         return
     now, later = build(past, known, related), build(past + future, known + unknown, related)
+    if declared and not set(declared) & set(now[0].object_types):
+        return
     for kind in now[0].object_types:
-        same(found(now, kind), found(later, kind))
+        same(found(now, kind, declared), found(later, kind, declared))
 
 
 @settings(max_examples=50, deadline=None)
-@given(events(0, 5, "a"), st.data())
-def test_of_one_time_only_what_comes_first_in_the_order_has_a_say(rows, data) -> None:
+@given(events(0, 5, "a"), values(0, 5), st.data())
+def test_of_one_time_only_what_comes_first_in_the_order_has_a_say(rows, known, data) -> None:
     if not rows:
         return
     rows = sorted(rows, key=lambda row: (row[2], row[0]))
     cut = data.draw(st.integers(1, len(rows)))
-    now, later = build(rows[:cut], [], []), build(rows, [], [])
+    now, later = build(rows[:cut], known, []), build(rows, known, [])
     for kind in now[0].object_types:
         same(found(now, kind), found(later, kind))
 
@@ -240,3 +245,16 @@ def test_an_unknown_type_is_refused() -> None:
     traces, tables = build(LOG, [], [])
     with pytest.raises(OcelakeError, match="no objects of type 'lorry'"):
         prefix_features(traces, "lorry", tables, settings=SETTINGS)
+
+
+NASTY = st.sampled_from(["x", "x (text)", "x (number)", "x (text) (number)", "x (number) (text)"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(OBJECTS), NASTY, st.sampled_from(["1", "open"])), max_size=12))
+def test_attributes_of_any_name_have_features_of_their_own(attributes) -> None:
+    rows = [("e1", "place", 5, OBJECTS)]
+    log = build(rows, [(thing, name, number % 5, value) for number, (thing, name, value) in enumerate(attributes)], [])
+    for kind in TYPES:
+        columns = [column.name for column in found(log, kind).columns]
+        assert len(set(columns)) == len(columns)
