@@ -308,8 +308,10 @@ def _outcome(result: Any) -> Outcome:
         if check.check_name == "files_readable":
             problems += [LogRefused(str(reason.value), where=name) for name, reason in check.metadata.items()]
         elif check.blocking:
-            what = f"A blocking check failed, so its layer was not published: {check.description}."
-            advice = _ADVICE[TABLES[".".join(check.asset_key.path)].layer]
+            layer = TABLES[".".join(check.asset_key.path)].layer
+            stopped = "the layers after it were" if layer == "models" else "its layer was"  # a training is kept
+            what = f"A blocking check failed, so {stopped} not published: {str(check.description).rstrip('.')}."
+            advice = _ADVICE[layer]
             problems.append(OcelakeError(what, where=place, fix=advice))
         else:
             warnings.append((check.check_name, str(check.description)))
