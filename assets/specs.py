@@ -131,7 +131,7 @@ _LINEAGE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "gold.demand_forecast": ("ocel.events",),
     "gold.bottleneck_forecast": _TRACES,
-    "gold.anomalies": ("ocel.events", "features.columns", "features.prefixes"),
+    "gold.anomalies": ("ocel.events", "features.columns", "features.prefixes", "features.labels"),
     "models.monitoring": ("features.columns", "features.prefixes", "features.labels", "models.champions"),
     "silver.prices": ("bronze.price_ticks",),
     "silver.price_quarantine": ("bronze.price_ticks",),

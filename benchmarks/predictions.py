@@ -165,7 +165,6 @@ def speed(home: Path, events: int) -> None:
         feature_frame(columns, keys),
         pl.repeat(value=True, n=keys.height, eager=True),
         pl.DataFrame(schema={"task": pl.String, "object_id": pl.String, "fact": pl.String}),
-        frozenset(),
     )
     for row in tasks.filter(pl.col("trained")).iter_rows(named=True):
         version = registry.version(row["model_name"], row["model_version"])

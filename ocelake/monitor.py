@@ -1,9 +1,9 @@
 """How champions hold: what came since they were trained, beside what they were trained and tested on.
 
 Drift is the population stability index over tenths of the training's values, and over the most frequent categories;
-above 0.25 a distribution counts as changed. The error is that of scoring the prefixes since the training: features are
-as of the prefix, so this is what was, or would have been, predicted then. Those alone count that are so old that the
-outcome of nearly all of their age is known; of younger ones it would be the fast ones that are judged.
+above 0.25 a distribution counts as changed. The error is that of scoring the prefixes since the training that are old
+enough to be judged: features are as of the prefix, so this is what was, or would have been, predicted then. Prefixes
+whose outcome has arrived are not enough: at first those are the ones of quick cases.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import polars as pl
 
 from ocelake.lake.build import published_tables
 from ocelake.lake.features import TrainingSet, training_sets
-from ocelake.models import Kind, Task, gain, known_until, one_thread, score_metric
+from ocelake.models import PRIMARY, Task, answers_of, gain, judge, one_thread, score_metric
 from ocelake.registry import Registry
 from ocelake.tables import as_table
 
@@ -28,7 +28,11 @@ __all__ = ["monitoring_table", "since_training", "stability"]
 _CHANGED: Final = 0.25
 _FEWEST: Final = 200
 _WORSE: Final = 1.25
-_HUNDREDTH: Final = 0.01
+_KNOWN: Final = 0.95
+"""Share of the outcomes that are waited for. Without the others a mean error is at most 1 / 0.95 times what it is with
+them, so that these alone are no reason for an alarm."""
+
+_REPLICATES: Final = 200
 _BINS: Final = 10
 _CATEGORIES: Final = 20
 _FLOOR: Final = 1e-4
@@ -52,7 +56,22 @@ def monitoring_table(
 
 
 def since_training(part: TrainingSet, scorer: Any, champion: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Hold a champion against what came since it was trained; give what `models.monitoring` says of it."""
+    """Hold what came since a champion's training against what it was trained and tested on.
+
+    Parameters
+    ----------
+    part : TrainingSet
+        All prefixes of the type, and what is known of the champion's task.
+    scorer : Scorer
+        The champion's.
+    champion : mapping
+        Its row of `models.champions`.
+
+    Yields
+    ------
+    dict
+        Rows of `models.monitoring`, but for log, task, type and version; none where nothing came since.
+    """
     new = part.rows["time"] > champion["seen_until"]
     count = int(new.sum())
     if not count:
@@ -62,7 +81,7 @@ def since_training(part: TrainingSet, scorer: Any, champion: Mapping[str, Any]) 
     enough = count >= _FEWEST
     for name in scorer.columns:
         drift = stability(before[name], after[name])
-        yield _row("feature_drift", name, count, drift, _CHANGED, enough)
+        yield _row("feature_drift", name, count, drift, _CHANGED, alarm=enough and drift > _CHANGED)
     with one_thread():
         said = [
             pl.Series(scorer.predict(_arrays(side))["prediction"])
@@ -70,35 +89,44 @@ def since_training(part: TrainingSet, scorer: Any, champion: Mapping[str, Any]) 
         ]
     if said[0].dtype == pl.Boolean:
         said = [series.cast(pl.String) for series in said]
-    yield _row("prediction_drift", part.task, count, stability(*said), _CHANGED, enough)
-    known = new & part.rows["target"].is_not_null() & pl.Series(known_until(part.rows, ~new))
-    arrived = int(known.sum())
-    if arrived:
-        task = Task(part.task, part.kind, part.object_type)
-        value = score_metric(scorer, task, part.rows.filter(known), part.values.filter(known))
-        reference = float(champion["value"])
-        limit = _limit(part.kind, reference)
-        row = _row("error", part.task, arrived, value, limit, arrived >= _FEWEST)
-        worse = gain(part.kind, value - limit) < 0
-        yield {**row, "reference": reference, "alarm": worse and arrived >= _FEWEST}
+    drift = stability(*said)
+    yield _row("prediction_drift", part.task, count, drift, _CHANGED, alarm=enough and drift > _CHANGED)
+    judged = new & _old_enough(part.rows) & part.rows["target"].is_not_null()
+    if judged.any():
+        yield _error(part, scorer, judged, float(champion["value"]))
 
 
-def _limit(kind: Kind, reference: float) -> float:
-    """Give the metric that is a quarter worse than it was; of shares, by one hundredth at least.
+def _old_enough(rows: pl.DataFrame) -> pl.Series:
+    """Tell the prefixes that are so old that the outcome of nearly all like them is known.
 
-    Examples
-    --------
-    >>> round(_limit("activity", 0.9), 6), round(_limit("outcome", 0.2), 6), _limit("duration", 4.0)
-    (0.875, 0.25, 5.0)
+    As for the end of a test (`ocelake.models.split_by_time`), that is what 95% took to become known. Of the prefixes of
+    late only the quick ones have, so that this is asked of those alone that are that old themselves.
     """
-    if kind == "activity":
-        return 1 - _limit("outcome", 1 - reference)
-    least = _HUNDREDTH if kind == "outcome" else 0.0
-    return max(reference * _WORSE, reference + least)
+    time, known_at = (rows[name].cast(pl.Datetime("us")).to_physical() for name in ("time", "known_at"))
+    known = rows["target"].is_not_null().to_numpy()
+    then, after = time.to_numpy()[known], (known_at - time).to_numpy()[known]
+    now, wait = max(int(time.to_numpy().max()), int((then + after).max(initial=0))), 0
+    while (old := then <= now - wait).any() and (longer := int(np.quantile(after[old], _KNOWN))) > wait:
+        wait = longer
+    return time <= now - wait
 
 
-def _row(measure: str, subject: str, rows: int, value: float, limit: float, enough: bool) -> dict[str, Any]:
-    alarm = enough and value > limit
+def _error(part: TrainingSet, scorer: Any, judged: pl.Series, reference: float) -> dict[str, Any]:
+    """Judge prefixes; it is an alarm where they are enough, and the whole 95% interval is beyond the limit."""
+    rows, values, kind = part.rows.filter(judged), part.values.filter(judged), part.kind
+    value = score_metric(scorer, Task(part.task, kind, part.object_type), rows, values)
+    best = 1.0 if gain(kind, 1.0) > 0 else 0.0
+    limit = best + _WORSE * (reference - best)
+    alarm = rows.height >= _FEWEST and gain(kind, value - limit) < 0
+    if alarm:  # it may be by chance
+        found = judge(kind, rows["target"], rows["group"], answers_of(scorer, values), replicates=_REPLICATES, seed=0)[
+            PRIMARY[kind]
+        ]
+        alarm = all(gain(kind, end - limit) < 0 for end in found.interval)
+    return {**_row("error", part.task, rows.height, value, limit, alarm=alarm), "reference": reference}
+
+
+def _row(measure: str, subject: str, rows: int, value: float, limit: float, *, alarm: bool) -> dict[str, Any]:
     return {"measure": measure, "subject": subject, "rows": rows, "value": value, "limit": limit, "alarm": alarm}
 
 

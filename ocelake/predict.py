@@ -7,7 +7,7 @@ that is probably over needs nobody's attention.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from ocelake.errors import NotFound
-from ocelake.features import END, PredictionSettings
+from ocelake.features import END, PredictionSettings, is_duration
 from ocelake.lake.build import latest_or_fail, published_tables
 from ocelake.lake.features import LastPrefixes, Prediction, last_prefixes
 from ocelake.mining.times import spoken
@@ -170,13 +170,11 @@ def _arrays(values: pl.DataFrame) -> dict[str, Any]:
     return {name: values[name].to_numpy() for name in values.columns}
 
 
-def _reasons(scorer: Any, values: pl.DataFrame, durations: Collection[str], *, towards: bool = False) -> pl.Series:
+def _reasons(scorer: Any, values: pl.DataFrame, *, towards: bool = False) -> pl.Series:
     """Give each row's features that moved its prediction most: their value, and their effect.
 
     Parameters
     ----------
-    durations : collection of str
-        The features that are seconds.
     towards : bool
         Only those that made a duration longer, or an outcome more likely.
     """
@@ -188,7 +186,7 @@ def _reasons(scorer: Any, values: pl.DataFrame, durations: Collection[str], *, t
         duration = scorer.kind == "duration"
         for row, (named, moved) in enumerate(zip(names, effects, strict=True)):
             counted = [
-                f"{name} {_value(read[row, name], seconds=name in durations)} ({_effect(effect, duration=duration)})"
+                f"{name} {_value(read[row, name], seconds=is_duration(name))} ({_effect(effect, duration=duration)})"
                 for name, effect in zip(named, moved, strict=True)
                 if name not in _UNTOLD and abs(effect) >= _LEAST[duration] and (effect > 0 or not towards)
             ]
@@ -267,9 +265,7 @@ def _warnings(
     ):
         values = rows.join(part.keys.select("object_id").with_row_index("row"), on="object_id", maintain_order="left")
         read = part.values[values["row"].to_list()]
-        told.append(
-            rows.with_columns(_reasons(registry.load(versions[str(task[0])]), read, part.durations, towards=True))
-        )
+        told.append(rows.with_columns(_reasons(registry.load(versions[str(task[0])]), read, towards=True)))
     return as_table("gold.early_warnings", pl.concat(told))
 
 
@@ -355,4 +351,4 @@ def _told_of(
             continue
         made, _ = score(registry, version, task, part, here, None)
         scored = as_table("gold.predictions", made.with_columns(silence=_silence(now)))
-        yield scored.with_columns(_reasons(registry.load(version), part.values.filter(here), part.durations))
+        yield scored.with_columns(_reasons(registry.load(version), part.values.filter(here)))

@@ -14,6 +14,7 @@ from ocelake.features.prefixes import (
     default_types,
     find_context,
     flowing_types,
+    is_duration,
     prefix_features,
 )
 from ocelake.features.settings import ANY_END, OutcomeSettings, PredictionSettings
@@ -31,6 +32,7 @@ __all__ = [
     "default_types",
     "find_context",
     "flowing_types",
+    "is_duration",
     "label_prefixes",
     "prefix_features",
     "prefix_graph",

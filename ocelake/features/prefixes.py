@@ -29,7 +29,16 @@ from ocelake.mining.predecessors import Predecessors, find_predecessors
 from ocelake.mining.times import instants
 from ocelake.mining.traces import Traces
 
-__all__ = ["SHARED", "Context", "Prefixes", "default_types", "find_context", "flowing_types", "prefix_features"]
+__all__ = [
+    "SHARED",
+    "Context",
+    "Prefixes",
+    "default_types",
+    "find_context",
+    "flowing_types",
+    "is_duration",
+    "prefix_features",
+]
 
 _HOUR: Final = 3_600_000_000
 _WINDOWS: Final = {"hour": _HOUR, "day": 24 * _HOUR, "week": 168 * _HOUR}
@@ -41,6 +50,11 @@ SHARED: Final = (
     *("active in a week", "same activity in a day", "in progress", "recent gap", "month day"),
 )
 """Features that all objects share at one time, or nearly: in a short log they tell the time, not the workload."""
+
+_SINCE: Final = "since: "
+_DURATIONS: Final = frozenset(
+    ("elapsed", "since previous", "mean gap", "sojourn", "synchronization", "recent gap", "execution age")
+)
 
 _MICROSECONDS: Final = 1e6
 _GRAM: Final = 3
@@ -100,11 +114,27 @@ class Context:
     within: Mapping[str, Ranks]
 
 
+def is_duration(name: str) -> bool:
+    """Tell whether a feature is a duration, in seconds.
+
+    Examples
+    --------
+    >>> is_duration("since: pay order"), is_duration("count: pay order")
+    (True, False)
+    """
+    return name in _DURATIONS or name.startswith(_SINCE)
+
+
 def flowing_types(traces: Traces, execution_types: Collection[str] = ()) -> tuple[str, ...]:
     """Give the types that executions are made of: those that are set, else all that do not live as long as the log.
 
-    Types that the log does not have are left out. Where none are set, the whole log says which they are: what an
-    execution is as of an event then goes by the end of the log as well, in this one way.
+    Types that the log does not have are left out.
+
+    Notes
+    -----
+    Which types live as long as the log is read from the whole log, and the features of executions and of objects that
+    were met are about the types that are given here. So, where no types are set, what happens later has this one say in
+    the features of earlier prefixes: it may change which types they are about. Set them where that matters.
     """
     if execution_types:
         return tuple(name for name in traces.object_types if name in set(execution_types))
@@ -142,7 +172,7 @@ def default_types(traces: Traces, settings: PredictionSettings, flowing: Collect
     return (str(traces.object_types[int(best)]),)
 
 
-def find_context(traces: Traces, execution_types: Collection[str] = ()) -> Context:
+def find_context(traces: Traces, execution_types: Collection[str] | None = None) -> Context:
     """Compute what the features of all object types share.
 
     Parameters
@@ -150,10 +180,10 @@ def find_context(traces: Traces, execution_types: Collection[str] = ()) -> Conte
     traces : Traces
         Of the whole log.
     execution_types : collection of str, optional
-        The types that executions are made of; all without it.
+        The types that executions are made of (`flowing_types`); all without it.
     """
     flowing = np.ones(len(traces.object_types), dtype=bool)
-    if execution_types:
+    if execution_types is not None:
         flowing = traces.object_types.is_in(list(execution_types)).to_numpy()
     predecessors = find_predecessors(traces).of_types(traces, flowing)
     times = event_times(traces, predecessors)
@@ -331,7 +361,7 @@ def _control_flow(columns: _Columns, part: _Part, context: Context) -> None:
         columns.number(f"count: {names[int(code)]}", total - before[part.first], "Times of this activity so far.")
         last = np.maximum.accumulate(np.where(here, steps, -1))
         since = np.where(last >= part.first, (part.time - part.time[last]) / _MICROSECONDS, np.nan)
-        columns.number(f"since: {names[int(code)]}", since, "Seconds since this activity last happened to the object.")
+        columns.number(f"{_SINCE}{names[int(code)]}", since, "Seconds since this activity last happened to the object.")
 
 
 def _times(columns: _Columns, part: _Part, context: Context) -> None:
@@ -497,20 +527,22 @@ def _attributes(columns: _Columns, part: _Part, tables: Mapping[str, pl.DataFram
 
 
 _NUMERIC: Final = ("integer", "float", "boolean")
+_TEXT: Final = " (text)"
+_NUMBER: Final = " (number)"
 
 
 def _value(columns: _Columns, name: str, found: pl.DataFrame, place: str) -> None:
     """Add an attribute: its numbers as a number, its texts as a category; both where it has both.
 
-    What later values are must not change what earlier ones count as.
+    What later values are must not change what earlier ones count as, nor what other attributes are called what this one
+    is: so texts have a mark of their own after the name, and numbers have one where the name ends with a mark itself.
     """
     numeric, textual = pl.col("value_type").is_in(_NUMERIC), pl.col("value_type") == "string"
     truth = pl.col("value").replace({"true": "1", "false": "0"})
     number = found.select(pl.when(numeric).then(truth).cast(pl.Float32, strict=False)).to_series()
     if number.null_count() < len(number):
-        # No other attribute's column has this name: those of texts end so, and no number's does.
-        plain = not name.endswith((" (text)", " (number)"))
-        columns.number(name if plain else f"{name} (number)", number, f"Value {place}.")
+        marked = name.endswith((_TEXT, _NUMBER))
+        columns.number(f"{name}{_NUMBER}" if marked else name, number, f"Value {place}.")
     text = found.select(pl.when(textual).then("value")).to_series()
     if text.null_count() < len(text):
-        columns.category(f"{name} (text)", text, f"Text {place}.")
+        columns.category(f"{name}{_TEXT}", text, f"Text {place}.")

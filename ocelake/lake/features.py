@@ -291,8 +291,6 @@ class LastPrefixes:
         Which of the objects are not known to be over.
     facts : DataFrame
         task, object_id, fact: what is known by now, and so no question of it any more.
-    durations : frozenset of str
-        The features that are seconds.
     """
 
     object_type: str
@@ -300,7 +298,6 @@ class LastPrefixes:
     values: pl.DataFrame
     running: pl.Series
     facts: pl.DataFrame
-    durations: frozenset[str]
 
 
 def last_prefixes(lake: Lake, features: PublicationRecord) -> Iterator[LastPrefixes]:
@@ -318,5 +315,4 @@ def last_prefixes(lake: Lake, features: PublicationRecord) -> Iterator[LastPrefi
         over = facts.filter((pl.col("task") == "next_activity") & (pl.col("fact") == END))
         running = ~last["object_id"].is_in(over["object_id"].implode())
         keys = last.select("object_type", "object_id", "event_id", "position", "time")
-        seconds = of_type.filter(pl.col("description").str.contains("^(S|Mean s)econds "))["name"]
-        yield LastPrefixes(str(object_type), keys, feature_frame(of_type, last), running, facts, frozenset(seconds))
+        yield LastPrefixes(str(object_type), keys, feature_frame(of_type, last), running, facts)

@@ -51,7 +51,7 @@ def _anomalies(known: Iterable[LastPrefixes], events: pl.DataFrame, seed: int) -
         for hours in [unusual_hours(events)]
     ]
     for part in known:
-        unusual = unusual_executions(part.values, seed=seed, running=part.running, durations=part.durations)
+        unusual = unusual_executions(part.values, seed=seed, running=part.running)
         rows = part.keys.with_columns(unusual).filter(pl.col("unusual"))
         subject = pl.col("object_id").alias("subject")
         found.append(rows.select(pl.lit("execution").alias("kind"), subject, "time", "score", "detail"))

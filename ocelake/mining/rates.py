@@ -1,10 +1,12 @@
 """How many events of an activity to expect in an hour, and which hours had unusually many or few.
 
-Work has the rhythm of a week: an hour is compared with the same hour of the same weekday in the weeks before.
+Work has the rhythm of a week: an hour is compared with the same hour of the same weekday in the weeks before. Hours
+count once they are over: the one in which the log's last event happened goes on, and is left out.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,26 +18,41 @@ __all__ = ["demand_forecast", "unusual_hours"]
 
 _WEEKS: Final = 8
 _WEEK: Final = timedelta(weeks=1)
-_AHEAD: Final = timedelta(weeks=1)
+_OVER: Final = timedelta(seconds=1)
+"""So close before an hour's end an event says that the hour is over."""
+
 _UNUSUAL: Final = 4.0
 """Standard deviations from which on an hour is told."""
 
 
-def _by_hour(events: pl.DataFrame, weeks: int) -> pl.DataFrame:
-    """Count events by activity and hour of the last whole weeks; hours without are there with 0.
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The last whole weeks of complete hours, at most as many as are looked at, and when they end."""
 
-    The hour of the last event is left out: it is not over.
+    weeks: int
+    end: datetime
+
+
+def _window(events: pl.DataFrame) -> _Window | None:
+    """Give the window of a log; None where it is shorter than a week."""
+    first, last = events["time"].min(), events["time"].max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return None
+    end = (last + _OVER).replace(minute=0, second=0, microsecond=0)
+    weeks = min((end - first) // _WEEK, _WEEKS)
+    return _Window(weeks, end) if weeks > 0 else None
+
+
+def _by_hour(events: pl.DataFrame, window: _Window) -> pl.DataFrame:
+    """Count events by activity and hour of a window; hours without are there with 0.
 
     Columns: activity, hour, events, week (0 is the last one), slot (the hour of the week).
     """
-    end = events["time"].max()
-    assert isinstance(end, datetime), "there are whole weeks of events"
-    last = end.replace(minute=0, second=0, microsecond=0)
-    first = last - weeks * _WEEK
-    hours = pl.select(pl.datetime_range(first, last, "1h", closed="left", time_zone="UTC").alias("hour"))
+    first = window.end - window.weeks * _WEEK
+    hours = pl.select(pl.datetime_range(first, window.end, "1h", closed="left", time_zone="UTC").alias("hour"))
     grid = hours.with_row_index("number").join(events.select(pl.col("activity").unique().sort()), how="cross")
     counted = (
-        events.filter((pl.col("time") >= first) & (pl.col("time") < last))
+        events.filter(pl.col("time").is_between(first, window.end, closed="left"))
         .group_by("activity", pl.col("time").dt.truncate("1h").alias("hour"))
         .len("events")
     )
@@ -44,23 +61,15 @@ def _by_hour(events: pl.DataFrame, weeks: int) -> pl.DataFrame:
         "activity",
         "hour",
         pl.col("events").fill_null(0).cast(pl.Float64),
-        week=weeks - 1 - pl.col("number").cast(pl.Int64) // slots,
+        week=window.weeks - 1 - pl.col("number").cast(pl.Int64) // slots,
         slot=pl.col("number").cast(pl.Int64) % slots,
     )
 
 
-def _weeks(events: pl.DataFrame) -> int:
-    """Give how many whole weeks the log has, at most as many as are looked at."""
-    if not events.height:
-        return 0
-    first, last = events["time"].min(), events["time"].max()
-    assert isinstance(first, datetime)
-    assert isinstance(last, datetime)
-    return min((last.replace(minute=0, second=0, microsecond=0) - first) // _WEEK, _WEEKS)
-
-
 def demand_forecast(events: pl.DataFrame) -> pl.DataFrame:
-    """Say how many events of each activity are to be expected in each hour of a week, that of the last event first.
+    """Say how many events of each activity are to be expected in each hour of a week, from the current hour on.
+
+    The current hour is that of the log's last event, as a whole; where that is at its very end, the next one.
 
     Parameters
     ----------
@@ -80,14 +89,14 @@ def demand_forecast(events: pl.DataFrame) -> pl.DataFrame:
     >>> found.select("hour", "expected", "weeks").row(0)
     (datetime.datetime(2024, 1, 22, 9, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 1.0, 3)
     """
-    weeks = _weeks(events)
-    if not weeks:
+    window = _window(events)
+    if window is None:
         return as_table("gold.demand_forecast")
-    counted = _by_hour(events, weeks)
+    counted = _by_hour(events, window)
     return (
         counted.group_by("activity", "slot")
         .agg(
-            hour=pl.col("hour").max() + _AHEAD,
+            hour=pl.col("hour").max() + _WEEK,
             expected=pl.col("events").mean(),
             low=pl.col("events").min(),
             high=pl.col("events").max(),
@@ -100,7 +109,7 @@ def demand_forecast(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def unusual_hours(events: pl.DataFrame) -> pl.DataFrame:
-    """Find hours of the week before the last event's hour with unusually many or few events of an activity.
+    """Find hours of the last week with unusually many or few events of an activity; the current hour is not over yet.
 
     An hour is held against the same hours of the weeks before; what is at least four standard deviations away is told,
     where a deviation is never taken for less than that of counts by chance (the root of their mean), nor less than one.
@@ -118,14 +127,14 @@ def unusual_hours(events: pl.DataFrame) -> pl.DataFrame:
     Examples
     --------
     >>> from datetime import UTC, datetime
-    >>> usual = [datetime(2024, 1, day, 9, tzinfo=UTC) for day in (1, 8, 15, 22, 29)]
-    >>> now = datetime(2024, 1, 29, 10, 3, tzinfo=UTC)
-    >>> found = unusual_hours(pl.DataFrame({"activity": ["pay"] * 15, "time": [*usual, *usual[-1:] * 9, now]}))
+    >>> days = [datetime(2024, 1, day, 9, tzinfo=UTC) for day in (1, 8, 15, 22, 29)]
+    >>> times = [*days, *days[-1:] * 9, datetime(2024, 1, 29, 10, tzinfo=UTC)]
+    >>> found = unusual_hours(pl.DataFrame({"activity": ["pay"] * len(times), "time": times}))
     >>> found.select("events", "expected", "score").row(0)
     (10.0, 1.0, 9.0)
     """
-    weeks = _weeks(events)
-    if weeks < 4:  # three to compare with
+    window = _window(events)
+    if window is None or window.weeks < 4:  # three to compare with
         return pl.DataFrame(
             schema={
                 "activity": pl.String,
@@ -133,7 +142,7 @@ def unusual_hours(events: pl.DataFrame) -> pl.DataFrame:
                 **dict.fromkeys(("events", "expected", "score"), pl.Float64),
             }
         )
-    counted = _by_hour(events, weeks)
+    counted = _by_hour(events, window)
     usual = (
         counted.filter(pl.col("week") > 0)
         .group_by("activity", "slot")

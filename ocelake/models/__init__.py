@@ -8,7 +8,7 @@ calibrates; `sequence`, where it is asked for, is one more model to be held agai
 from ocelake.models.evaluate import Answers, Judged, answers_of, judge, one_thread
 from ocelake.models.plots import plot_training
 from ocelake.models.scorer import Encoder, Scorer
-from ocelake.models.split import TimeSplit, known_until, split_by_time
+from ocelake.models.split import TimeSplit, split_by_time
 from ocelake.models.tasks import MODEL, PRIMARY, SEQUENCE, Kind, Task, TrainingSettings, Untrainable, gain
 from ocelake.models.train import Trained, judge_pair, score_metric, train_model
 
@@ -30,7 +30,6 @@ __all__ = [
     "gain",
     "judge",
     "judge_pair",
-    "known_until",
     "one_thread",
     "plot_training",
     "score_metric",

@@ -18,7 +18,7 @@ import polars as pl
 
 from ocelake.models.tasks import Kind
 
-__all__ = ["TimeSplit", "known_until", "split_by_time"]
+__all__ = ["TimeSplit", "split_by_time"]
 
 _LONGEST: Final = 0.95
 _LEFT: Final = 0.2
@@ -94,36 +94,11 @@ def _split(rows: pl.DataFrame, kind: Kind, among: Mask, share: float) -> tuple[i
     train, test = known & (when < instant), known & (then >= instant)
     if kind == "activity" or not train.any() or not test.any():
         return instant, train, test, False
-    whole = test & (then <= _until(then, when, train, int(when[known].max())))
+    until = int(when[known].max()) - int(np.quantile((when - then)[train], _LONGEST))
+    whole = test & (then <= until)
     if whole.sum() < _LEFT * test.sum():
         return instant, train, test, True
     return instant, train, whole, False
-
-
-def _until(then: npt.NDArray[np.int64], when: npt.NDArray[np.int64], learned: Mask, now: int) -> int:
-    return now - int(np.quantile((when - then)[learned], _LONGEST))
-
-
-def known_until(rows: pl.DataFrame, learned: pl.Series) -> Mask:
-    """Say which prefixes are so old that nearly all of their age are known by now.
-
-    Of younger ones those that are known are the fast ones: an error of them would be another one than in a test.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        time, target (null where it is not known), known_at.
-    learned : Series of bool
-        The rows that tell how long it takes; 95% of them became known sooner than what is left out.
-    """
-    time, known_at = (rows[name].cast(pl.Datetime("us")).to_physical() for name in ("time", "known_at"))
-    then, known = time.to_numpy(), rows["target"].is_not_null().to_numpy()
-    when = known_at.fill_null(0).to_numpy()
-    learned_from = learned.to_numpy() & known
-    if not learned_from.any():
-        return np.zeros(rows.height, dtype=bool)
-    old: Mask = then <= _until(then, when, learned_from, max(int(then.max()), int(when.max())))
-    return old
 
 
 def _as_time(microseconds: int) -> datetime:

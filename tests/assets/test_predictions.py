@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from dagster import RunRequest, ScheduleDefinition, SkipReason, build_schedule_context, build_sensor_context
+from dagster import AssetKey, RunRequest, ScheduleDefinition, SkipReason, build_schedule_context, build_sensor_context
 from polars.testing import assert_frame_equal
 
 from ocelake.console import longest_queues
@@ -288,11 +288,45 @@ def test_drift_is_seen_and_trains_anew(graph: Graph) -> None:
     assert result.success
     assert not evaluations(result)["models/monitoring:features_steady"].passed
     assert lake.read("models.monitoring", "shop")["alarm"].any()
-    with build_sensor_context(instance=graph.instance) as context:
-        asked = models_drifted(context, lake=LakeResource(home=str(graph.home)))
-        assert [request.partition_key for request in asked.run_requests] == ["shop"]
-    with build_sensor_context(instance=graph.instance, cursor=asked.cursor) as context:
-        assert isinstance(models_drifted(context, lake=LakeResource(home=str(graph.home))), SkipReason)
+
+    def tick(cursor: str | None) -> tuple[list[str | None], str, str]:
+        """Give the logs that are to be trained, the cursor, and why not."""
+        with build_sensor_context(instance=graph.instance, cursor=cursor) as context:
+            found = models_drifted(context, lake=LakeResource(home=str(graph.home)))
+            if isinstance(found, SkipReason):
+                return [], str(context.cursor), str(found.skip_message)
+            return [request.partition_key for request in found.run_requests or []], str(found.cursor), ""
+
+    asked, cursor, _ = tick(None)
+    assert asked == ["shop"]
+    assert tick(cursor)[0] == []
+    # New monitoring of the same champions, as after a training without a better challenger, is the same alarm.
+    watched = lake.latest("shop", "monitoring")
+    again = graph.run("shop", job="training_job", tables=[AssetKey(["models", "monitoring"])])
+    assert again.success
+    assert lake.latest("shop", "monitoring") != watched
+    assert lake.read("models.monitoring", "shop")["alarm"].any()
+    asked, cursor, why = tick(cursor)
+    assert (asked, why) == ([], "shop: it was trained for this alarm, and nothing is new")
+    # With more of the log it is trained again, but not at once; and the sensor waits for that by itself.
+    graph.put("shop", "more.json", events=6_500)
+    assert graph.run("shop", ["more.json"]).success
+    assert graph.run("shop", job="prediction_job").success
+    for _ in range(2):
+        asked, cursor, why = tick(cursor)
+        assert asked == []
+        assert "will be again at" in why
+    content = json.loads(cursor)
+    for row in content["shop"]["answered"]:
+        row["time"] = (datetime.fromisoformat(row["time"]) - timedelta(days=1)).isoformat()
+    asked, cursor, _ = tick(json.dumps(content))
+    assert asked == ["shop"]
+    assert tick(cursor)[0] == []
+    # A cursor of before answers were remembered: what was looked at is not looked at again.
+    newest = lake.latest("shop", "monitoring")
+    assert newest is not None
+    assert tick(json.dumps({"shop": newest.publication_id}))[0] == []
+    assert tick(json.dumps({"shop": "shop.monitoring.1"}))[0] == ["shop"]
 
 
 def test_an_outcome_by_a_rule_that_is_not_there_is_refused(graph: Graph) -> None:

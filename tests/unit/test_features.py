@@ -21,14 +21,25 @@ from ocelake.features import (
     prefix_features,
     prefix_graph,
 )
+from ocelake.features.prefixes import is_duration
 from ocelake.features.so_far import executions_so_far
 from ocelake.mining.executions import connected_executions
 from ocelake.mining.traces import Traces, encode
 from ocelake.ocel.generate import generate
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
+LOG = [
+    ("e1", "place", 0, ["o1", "i1", "i2"]),
+    ("e2", "pick", 1, ["i1"]),
+    ("e3", "pick", 3, ["i2"]),
+    ("e4", "send", 4, ["i1"]),
+    ("e5", "pay", 5, ["o1"]),
+]
 TYPES = ("order", "item")
 OBJECTS = [f"{kind[0]}{number}" for kind in TYPES for number in range(4)]
+DECLARED = st.sampled_from([("order",), ("item",), TYPES])
+"""Types that executions are made of."""
+
 SETTINGS = PredictionSettings(ends={"order": ("pay",), "item": ("pay", "send")}, initial_values=True)
 
 
@@ -102,11 +113,11 @@ def build(rows: list[tuple], attributes: list[tuple], related: list[tuple[str, s
     }
 
 
-def found(log: tuple[Traces, dict], kind: str, declared: tuple[str, ...] = ()) -> Prefixes:
-    """Compute features as a log's are, with the types that executions are declared to be made of, or all of them."""
+def found(log: tuple[Traces, dict], kind: str, execution_types: tuple[str, ...] = TYPES) -> Prefixes:
+    """Give features as the lake computes them, under declared types."""
     traces, tables = log
-    types = flowing_types(traces, declared) if declared else ()
-    return prefix_features(traces, kind, tables, settings=SETTINGS, context=find_context(traces, types))
+    context = find_context(traces, flowing_types(traces, execution_types))
+    return prefix_features(traces, kind, tables, settings=SETTINGS, context=context)
 
 
 def same(before: Prefixes, after: Prefixes) -> None:
@@ -125,31 +136,79 @@ def same(before: Prefixes, after: Prefixes) -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     events(0, 10, "a"), values(0, 10), events(10, 20, "b"), values(10, 20),
-    st.lists(st.tuples(st.sampled_from(OBJECTS), st.sampled_from(OBJECTS)), max_size=5),
-    st.sampled_from([(), ("order",), ("item",), TYPES]),
+    st.lists(st.tuples(st.sampled_from(OBJECTS), st.sampled_from(OBJECTS)), max_size=5), DECLARED,
 )  # fmt: skip
 def test_the_future_has_no_say(past, known, future, unknown, related, declared) -> None:
     if not past:
         return
     now, later = build(past, known, related), build(past + future, known + unknown, related)
-    if declared and not set(declared) & set(now[0].object_types):
-        return
     for kind in now[0].object_types:
         same(found(now, kind, declared), found(later, kind, declared))
 
 
-@settings(max_examples=50, deadline=None)
-@given(events(0, 5, "a"), values(0, 5), st.data())
-def test_of_one_time_only_what_comes_first_in_the_order_has_a_say(rows, known, data) -> None:
+@settings(max_examples=60, deadline=None)
+@given(events(0, 5, "a"), values(0, 5), DECLARED, st.data())
+def test_of_one_time_only_what_comes_first_in_the_order_has_a_say(rows, attributes, declared, data) -> None:
+    """An object's value of the time of several of its events is the last one's, and not known until that has come."""
     if not rows:
         return
     rows = sorted(rows, key=lambda row: (row[2], row[0]))
     cut = data.draw(st.integers(1, len(rows)))
-    # A value of that very time is the one exception: it counts as of the object's last event of the time.
-    known = [(thing, name, day + 0.5, value) for thing, name, day, value in known]
-    now, later = build(rows[:cut], known, []), build(rows, known, [])
+    to_come = {(thing, day) for _, _, day, things in rows[cut:] for thing in things}
+    known = [value for value in attributes if (value[0], value[2]) not in to_come]
+    now, later = build(rows[:cut], known, []), build(rows, attributes, [])
     for kind in now[0].object_types:
-        same(found(now, kind), found(later, kind))
+        same(found(now, kind, declared), found(later, kind, declared))
+
+
+NAMES = st.sampled_from(["x", "", " ", "x:y", "count: pay"])
+MARKS = st.lists(st.sampled_from([" (text)", " (number)"]), max_size=3).map("".join)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.builds(str.__add__, NAMES, MARKS), st.sampled_from(["integer", "string"])), max_size=8, unique=True
+    ),
+    st.data(),
+)
+def test_every_feature_has_a_name_of_its_own_whatever_attributes_are_called(kinds, data) -> None:
+    """And that name says nothing of the other attributes, so that those of later do not change it."""
+
+    def named(chosen: list[tuple[str, str]]) -> Prefixes:
+        traces, tables = build(LOG, [], [])
+        rows = pl.DataFrame(chosen, schema={"name": pl.String, "value_type": pl.String}, orient="row")
+        value = rows.with_columns(value=pl.col("name").str.len_chars().cast(pl.String), ordinal=pl.lit(0))
+        tables["ocel.event_attributes"] = pl.concat(
+            # Numbers at one event, texts at another: an event has one value of a name.
+            value.filter(value_type=kind).with_columns(event_id=pl.lit(event))
+            for kind, event in (("integer", "e1"), ("string", "e5"))
+        )
+        when = pl.when(pl.col("value_type") == "integer").then(pl.lit(START)).otherwise(START + timedelta(days=2))
+        tables["ocel.object_attributes"] = value.select(
+            "name", "value", "value_type", "ordinal", object_id=pl.lit("o1"), initial=pl.lit(False),
+            time=when.cast(pl.Datetime("us", "UTC")),
+        )  # fmt: skip
+        return found((traces, tables), "order")
+
+    whole = named(kinds)
+    assert len({column.name for column in whole.columns}) == len(whole.columns)
+    assert sum(column.name.startswith(("event: ", "own: ")) for column in whole.columns) == 2 * len(kinds)
+    names = data.draw(st.sets(st.sampled_from(sorted({name for name, _ in kinds})))) if kinds else set()
+    part = named([kind for kind in kinds if kind[0] in names])
+    same(part, Prefixes("order", whole.keys, whole.values.select(part.values.columns), part.columns))
+
+
+def test_durations_are_told_by_their_names() -> None:
+    log = generate(2_000, seed=1)
+    tables = {
+        "ocel.object_attributes": log.object_attributes,
+        "ocel.event_attributes": log.event_attributes,
+        "ocel.object_objects": log.object_objects,
+    }
+    traces = encode(log.event_objects, log.objects, log.events)
+    for column in prefix_features(traces, "orders", tables, settings=SETTINGS).columns:
+        assert is_duration(column.name) == ("econds " in column.doc), column
 
 
 @settings(max_examples=50, deadline=None)
@@ -169,15 +228,6 @@ def test_an_execution_so_far_is_the_component_of_the_events_so_far(rows) -> None
         assert so_far.began[rank] == part.event_time[members].min()
         size = executions.object_offsets[mine + 1] - executions.object_offsets[mine]
         assert so_far.objects[:, rank].sum() == size
-
-
-LOG = [
-    ("e1", "place", 0, ["o1", "i1", "i2"]),
-    ("e2", "pick", 1, ["i1"]),
-    ("e3", "pick", 3, ["i2"]),
-    ("e4", "send", 4, ["i1"]),
-    ("e5", "pay", 5, ["o1"]),
-]
 
 
 def test_by_hand() -> None:
@@ -247,16 +297,3 @@ def test_an_unknown_type_is_refused() -> None:
     traces, tables = build(LOG, [], [])
     with pytest.raises(OcelakeError, match="no objects of type 'lorry'"):
         prefix_features(traces, "lorry", tables, settings=SETTINGS)
-
-
-NASTY = st.sampled_from(["x", "x (text)", "x (number)", "x (text) (number)", "x (number) (text)"])
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(OBJECTS), NASTY, st.sampled_from(["1", "open"])), max_size=12))
-def test_attributes_of_any_name_have_features_of_their_own(attributes) -> None:
-    rows = [("e1", "place", 5, OBJECTS)]
-    log = build(rows, [(thing, name, number % 5, value) for number, (thing, name, value) in enumerate(attributes)], [])
-    for kind in TYPES:
-        columns = [column.name for column in found(log, kind).columns]
-        assert len(set(columns)) == len(columns)
