@@ -49,6 +49,8 @@ __all__ = [
 _CELL = 60
 _QUEUES = 3
 _WEEK = 7 * 24
+_TOGETHER = "\u00a0"
+"""A space at which no line is broken."""
 _WIDE, _FEW = 9, 3
 """A few rows of many columns are shown a column a line."""
 _COUNTABLE = 10**12
@@ -246,7 +248,7 @@ def results(tasks: pl.DataFrame) -> list[tuple[str, ...]]:
 
 def results_table(tasks: pl.DataFrame) -> str:
     """Give the results table as Markdown."""
-    lines = [f"| {' | '.join(row)} |".replace(", ", ",\u00a0").replace(" (", "\u00a0(") for row in results(tasks)]
+    lines = [f"| {' | '.join(cell.replace(' ', _TOGETHER) for cell in row)} |" for row in results(tasks)]
     reasons = tasks.filter(~pl.col("trained")).select("object_type", "task", "reason").iter_rows()
     said = [f"No model for {task} of {kind}: {reason}" for kind, task, reason in reasons]
     return "\n".join(

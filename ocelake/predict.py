@@ -137,33 +137,23 @@ def score(
     return pl.concat([made, kept], how="vertical_relaxed"), made.height
 
 
+_NUMBERS: Final = ("prediction_float", "low", "high", "probability")
+
+
 def _predicted(scorer: Any, values: pl.DataFrame) -> list[pl.Series]:
     """Give the columns of predictions."""
     none = pl.Series([None] * values.height, dtype=pl.Float64)
-    texts = none.cast(pl.String)
-    if values.is_empty():
-        return [
-            texts.alias("prediction"),
-            *(none.alias(name) for name in ("prediction_float", "low", "high", "probability")),
-        ]
-    with one_thread():
-        found = scorer.predict(_arrays(values))
-    answer = pl.Series(found["prediction"])
-    if "low" in found:
-        durations = {"prediction_float": answer, "low": pl.Series(found["low"]), "high": pl.Series(found["high"])}
-        return [
-            texts.alias("prediction"),
-            none.alias("probability"),
-            *(said.alias(name) for name, said in durations.items()),
-        ]
-    number = answer.cast(pl.Float64) if answer.dtype == pl.Boolean else none
-    return [
-        answer.cast(pl.String).alias("prediction"),
-        number.alias("prediction_float"),
-        none.alias("low"),
-        none.alias("high"),
-        pl.Series("probability", found["probability"]).cast(pl.Float64),
-    ]
+    text, numbers = none.cast(pl.String), dict.fromkeys(_NUMBERS, none)
+    if values.height:
+        with one_thread():
+            found = {name: pl.Series(part) for name, part in scorer.predict(_arrays(values)).items()}
+        answer = found.pop("prediction")
+        numbers |= found
+        if answer.dtype.is_numeric() or answer.dtype == pl.Boolean:
+            numbers["prediction_float"] = answer.cast(pl.Float64)
+        if not answer.dtype.is_numeric():
+            text = answer.cast(pl.String)
+    return [text.alias("prediction"), *(numbers[name].cast(pl.Float64).alias(name) for name in _NUMBERS)]
 
 
 def _arrays(values: pl.DataFrame) -> dict[str, Any]:
