@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -82,8 +82,9 @@ def prediction_tables(
 
 def _newest_event(lake: Lake, features: PublicationRecord) -> datetime:
     silver = lake.moment(features.reads["silver"])
-    newest: datetime | None = lake.read("ocel.events", features.log_id, as_of=silver, columns=["time"])["time"].max()  # type: ignore[assignment]  # the column's type is not known to be that of instants
-    return newest or datetime.min
+    events = lake.scan("ocel.events", features.log_id, as_of=silver, columns=["time"])
+    newest: datetime | None = events.select(pl.col("time").max()).collect().item()
+    return newest or datetime.min.replace(tzinfo=UTC)
 
 
 def _silence(now: datetime) -> pl.Expr:
@@ -283,7 +284,7 @@ def _said(object_type: str, settings: PredictionSettings) -> dict[str, tuple[str
     said = {"delay": ("It has taken longer than it may.", "It is likely to take longer than it may.", _LIKELY)}
     for outcome in settings.outcomes:
         if outcome.object_type == object_type and (outcome.warn or outcome.rule):
-            told = f"It is so: {outcome.name}.", f"It is likely that: {outcome.name}.", outcome.warn_at
+            told = f"It has come true: {outcome.name}.", f"It is likely that: {outcome.name}.", outcome.warn_at
             said[f"outcome_{outcome.name}"] = told
     return said
 

@@ -166,10 +166,11 @@ def _violations(
     times = pl.DataFrame({"event_id": traces.event_ids, "at": traces.event_time})
     settled: dict[str, dict[str, int | None]] = {}
     shown = found.select("rule", "object_ids", pl.col("event_ids").list.first().alias("event_id"))
-    for name, objects, at in (
-        shown.join(times, on="event_id", how="left").select("rule", "object_ids", "at").iter_rows()
-    ):
+    now = int(traces.event_time.max(initial=0))
+    timed = shown.join(times, on="event_id", how="left").select("rule", "object_ids", "at")
+    for name, objects, at in timed.iter_rows():
         when = _settled(named[name], at)
+        when = None if when is None else min(when, now)  # of too many targets it is known before the time is over
         of_rule = settled.setdefault(name, {})
         for thing in objects:
             before = of_rule.get(thing, when)

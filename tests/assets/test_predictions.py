@@ -15,7 +15,7 @@ from ocelake.console import longest_queues
 from ocelake.errors import NotFound
 from ocelake.features import PredictionSettings
 from ocelake.lake.build import STEPS, publish, sources, verify
-from ocelake.lake.features import load_prediction
+from ocelake.lake.features import load_prediction, training_sets
 from ocelake.ocel.generate import generate
 from ocelake.ocel.write import write_log
 from ocelake.predict import predict_object
@@ -85,7 +85,7 @@ def test_a_log_is_trained_scored_and_scored_again_by_what_is_new(graph: Graph) -
     assert over
     assert not over & set(warnings["object_id"])
     running = set(predictions["object_id"])
-    facts = warnings.filter(warning="It is so: reminded.")
+    facts = warnings.filter(warning="It has come true: reminded.")
     assert set(facts["object_id"]) & running == (reminded & running) - over
     assert facts["probability"].null_count() == facts["reasons"].list.len().eq(0).sum() == facts.height
     newest_event = lake.read("ocel.events", "shop")["time"].max()
@@ -334,6 +334,33 @@ def test_an_outcome_by_a_rule_that_is_not_there_is_refused(graph: Graph) -> None
     with pytest.raises(Exception, match="the rule 'nothing', which the log does not have"):
         load_prediction(graph.lake, "shop")
     assert PredictionSettings().outcomes == ()
+
+
+def test_a_violation_is_settled_at_its_deadline_and_no_question_after_it(graph: Graph) -> None:
+    graph.put("shop", "log.json", events=3_000)
+    rule = {"name": "paid", "when": "place order", "then": "pay order", "each": "orders", "count": 1, "within": "10 d"}
+    graph.declare("shop", "rules", {"rules": [rule]})
+    outcome = {"name": "late", "object_type": "orders", "rule": "paid"}
+    graph.declare("shop", "predict", {"object_types": ["orders"], "outcomes": [outcome]})
+    assert graph.run("shop", ["log.json"]).success
+    lake = graph.lake
+    step, read = STEPS["features"], sources(lake, "shop", "features")
+    settings = step.settings(lake, "shop")
+    record = publish(lake, read, "features", step.compute(lake, read, settings, 1), settings=settings)
+    labels = lake.read("features.labels", "shop").filter(task="outcome_late", label="true")
+    relations = lake.read("ocel.event_objects", "shop").filter(object_type="orders")
+    placed = relations.filter(activity="place order").select("object_id", placed="time")
+    newest = lake.read("ocel.events", "shop")["time"].max()
+    known = labels.join(placed, on="object_id").select(
+        "known_at", due=pl.min_horizontal(pl.col("placed") + timedelta(days=10), pl.lit(newest))
+    )
+    assert known.height > 50
+    assert known["known_at"].to_list() == known["due"].to_list()
+    # What has been settled by a prefix is no question of it, to be trained on or predicted.
+    (asked,) = [part.rows for part in training_sets(lake, record) if part.task == "outcome_late"]
+    true = asked.filter(pl.col("target"))
+    assert 0 < true.height < labels.height
+    assert (true["known_at"] > true["time"]).all()
 
 
 def test_features_are_published_with_what_they_mean(graph: Graph) -> None:
