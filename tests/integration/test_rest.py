@@ -133,10 +133,12 @@ def test_batch_killed_on_the_way(settings: LakeSettings, tmp_path: Path) -> None
 
 def test_two_processes_at_once(settings: LakeSettings, tmp_path: Path) -> None:
     open_lake(settings=settings).ensure_tables()
-    folder = tmp_path / "files"
-    folder.mkdir()
     processes = [start(publish_many, settings, log, 5) for log in "AB"]
-    processes += [start(ingest_many, settings, folder, [f"n{i}-" for i in span]) for span in ((0, 1, 2), (1, 2, 3))]
+    for span in ((0, 1, 2), (1, 2, 3)):
+        # Each has files of its own: one that another process writes while it is read is refused.
+        folder = tmp_path / f"files{span[0]}"
+        folder.mkdir()
+        processes.append(start(ingest_many, settings, folder, [f"n{i}-" for i in span]))
     for process in processes:
         process.join(120)
         assert process.exitcode == COMPLETED
