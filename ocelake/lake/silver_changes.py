@@ -234,7 +234,11 @@ class _Increment:
                 return None
             if self._vanishes(f"ocel.{thing}s", column, *tables[f"ocel.{thing}s"]):
                 return None
-            if tables[f"ocel.{thing}_attributes"][0].height and not self._as_wide(thing, column, attributes, records):
+            # Values go from a type with their rows, or stay in them while their event or object comes to another type.
+            left = tables[f"ocel.{thing}_attributes"][0].height or _retyped(
+                f"{thing}_id", column, *tables[f"ocel.{thing}s"]
+            )
+            if left and not self._as_wide(thing, column, attributes, records):
                 return None
             fresh = used.filter(pl.col("value_type_before").is_null()).select(attributes.columns)
             changes[names[0]] = types.clear(), frames[names[0]].join(types, on=column, how="anti")
@@ -288,6 +292,11 @@ class _Records:
             return self
         earlier = ~pl.col("batch_id").is_in(new.implode())
         return replace(self, events=self.events.filter(earlier), objects=self.objects.filter(earlier))
+
+
+def _retyped(key: str, column: str, went: pl.DataFrame, came: pl.DataFrame) -> bool:
+    """Whether an event or object has another type now."""
+    return came.join(went, on=key).filter(pl.col(column) != pl.col(f"{column}_right")).height > 0
 
 
 def _ids(ids: pl.Series) -> pl.Series:

@@ -190,3 +190,19 @@ def test_what_usually_comes_is_computed_without_the_rest() -> None:
     assert memory.tables["ocel.event_objects"].filter(event_id="n1")["object_id"].sort().to_list() == ["late", "o1"]
     reasons = memory.tables["silver.quarantine"]["reason"].sort().to_list()
     assert reasons == ["duplicate", "duplicate", "duplicate", "superseded", "superseded", "superseded"]
+
+
+def test_an_attribute_is_no_longer_one_of_the_type_that_its_event_has_left() -> None:
+    memory = Memory()
+    memory.land(0, *background(), NO_TYPES)
+    memory.tables.update(memory.whole())
+    plain = {"sequence": None, "defect": None, "raw": None, "relationships": []}
+    value = {"name": "n", "time": None, "value": "1", "value_type": "string"}
+    apart = {"event_id": "n1", "activity": "b", "time": None, "version": None, "declared": False, **plain}
+    event = {"event_id": "n1", "time": "2024-01-01T00:00:00Z", "declared": True, "attributes": [], **plain}
+    first, corrected = ({"activity": kind, "version": version, **event} for kind, version in (("b", 1), ("a", 2)))
+    for number, batch in enumerate(([{"attributes": [value], **apart}, first], [corrected]), start=1):
+        memory.land(number, batch, [], NO_TYPES)
+        follow(memory)
+        compare(memory)
+    assert memory.tables["ocel.event_type_attributes"]["activity"].to_list() == ["a"]
