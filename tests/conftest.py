@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.integration.kafka_fixtures"]
 
-settings.register_profile("ocelake", deadline=None)  # a busy machine is no defect
+# That a machine is busy is no defect, nor that all examples of a test write into one folder.
+_CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+settings.register_profile("ocelake", deadline=None, suppress_health_check=_CALM)
 settings.load_profile("ocelake")
 
 

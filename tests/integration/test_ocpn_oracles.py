@@ -178,7 +178,7 @@ def check_miner(traces: Sequence[Sequence[str]]) -> None:
         assert same(of_net(net_of_tree(ours, "order")), of_pm4py_net(*converter.apply(theirs)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text("abcde", max_size=6), min_size=1, max_size=7).filter(any))
 def test_any_traces_give_the_tree_and_net_of_pm4py(traces: list[str]) -> None:
     check_miner(traces)

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from confluent_kafka import KafkaError, Message, TopicPartition
 from confluent_kafka.cimpl import NewTopic
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
@@ -74,7 +74,7 @@ def travelled(
     return as_log(parts, declared or {"event_types": {}, "object_types": {}})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(logs())
 @example(Ocel())
 def test_any_log_travels_as_messages(log: Ocel) -> None:
@@ -94,7 +94,7 @@ def test_a_log_travels_with_its_schema(form: str, schema_registry: KafkaSettings
 
 
 @pytest.mark.kafka
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(logs())
 def test_any_log_travels_with_its_schema(schema_registry: KafkaSettings, log: Ocel) -> None:
     for form in ("avro", "protobuf"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ocelake.ocel import Ocel
@@ -178,7 +178,7 @@ def logs(draw: st.DrawFn) -> Ocel:
     return log_of(events, objects, {"event_types": draw(declared), "object_types": draw(declared)})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(logs())
 @example(Ocel())
 def test_any_log_travels(log: Ocel) -> None:

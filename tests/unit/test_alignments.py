@@ -55,7 +55,7 @@ def check(net: AcceptingNet, sequence: list[str], found: Alignment) -> None:
     assert (marking, position, cost) == (net.final, len(sequence), found.cost)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(BOUNDED, st.lists(SEQUENCES, min_size=1, max_size=3))
 def test_alignments_are_optimal(net: AcceptingNet, sequences: list[list[str]]) -> None:
     aligner = Aligner(net)
@@ -70,7 +70,7 @@ def test_alignments_are_optimal(net: AcceptingNet, sequences: list[list[str]]) -
             assert (found.cost, sum(move == "silent" for move, _ in found.moves)) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(BOUNDED, SEQUENCES)
 def test_the_firable_prefix_is_the_longest(net: AcceptingNet, sequence: list[str]) -> None:
     aligner = Aligner(net)

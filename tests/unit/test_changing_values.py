@@ -32,7 +32,7 @@ def changes(draw: st.DrawFn) -> list[tuple[list[int], list[int], list[int]]]:
     return history
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(changes(), st.sampled_from([1, 4, 64]))
 def test_values_that_change_are_described_as_the_whole(
     history: list[tuple[list[int], list[int], list[int]]], share: int

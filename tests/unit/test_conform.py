@@ -86,7 +86,7 @@ DECLARED = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECORDS, st.randoms(use_true_random=False), st.sampled_from(["quarantine", "infer"]))
 def test_order_split_and_repeats_change_nothing_but_provenance(
     records: list[Record], chance: random.Random, undeclared: str
@@ -106,7 +106,7 @@ def test_order_split_and_repeats_change_nothing_but_provenance(
         assert reasons(other) == reasons(plain)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(RECORDS, st.sampled_from(["quarantine", "infer"]))
 def test_frames_are_typed_sorted_and_keyed_as_the_registry_says(records: list[Record], undeclared: str) -> None:
     result = conformed(records, DECLARED, undeclared_objects=undeclared)
@@ -342,7 +342,7 @@ def test_what_several_records_tell_of_one_object_is_united(second: str) -> None:
 FEW = st.lists(st.sampled_from([("c", "1"), ("c", "2"), ("c", "3"), ("d", "1", "integer")]), max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(FEW, min_size=2, max_size=4), st.permutations(["b", "c", "d", "e"]), st.booleans())
 def test_what_several_records_tell_does_not_depend_on_their_order(
     several: list[list[tuple[str, ...]]], names: list[str], declared: bool
@@ -541,7 +541,7 @@ TEXTS = (
 KINDS = st.none() | st.sampled_from(VALUE_TYPES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(TEXTS, KINDS, KINDS), max_size=30))
 def test_canonical_text_is_a_fixed_point(values: list[tuple[str, str | None, str | None]]) -> None:
     frame = pl.DataFrame(values, schema={"value": pl.String, "native": pl.String, "declared": pl.String}, orient="row")

@@ -155,7 +155,7 @@ def test_tolerance_and_no_candidates() -> None:
     assert (result["candidates"], result["share"], result["passed"]) == (0, None, True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs().filter(lambda log: bool(log.events) and bool(log.objects)), st.data())
 def test_random_logs_are_counted_as_plain_python_counts(log: Log, data: st.DataObject) -> None:
     activity = data.draw(st.sampled_from(sorted({name for name, _, _ in log.events.values()})))

@@ -152,7 +152,7 @@ def cases(draw: st.DrawFn) -> tuple[Log, EventEvents, list[tuple[str, str, str]]
     return log, rule, links
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_every_rule_is_kept_and_violated_as_its_definition_says(
     case: tuple[Log, EventEvents, list[tuple[str, str, str]]],
@@ -168,7 +168,7 @@ def test_every_rule_is_kept_and_violated_as_its_definition_says(
     assert listed["violation"].to_list() == list(range(1, len(violated) + 1))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cases(), st.randoms())
 def test_the_order_of_rows_does_not_matter(
     case: tuple[Log, EventEvents, list[tuple[str, str, str]]], random: Any

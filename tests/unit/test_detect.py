@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelake.errors import LogRefused
@@ -166,7 +166,7 @@ def read_or_refuse(path: Path) -> None:
             assert isinstance(part, Records | Declarations)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100)
 @given(st.binary(max_size=300) | st.sampled_from(list(SAMPLES)).flatmap(lambda head: st.binary().map(head.__add__)))
 def test_any_bytes_are_read_or_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
@@ -196,7 +196,7 @@ pieces = [*'{}[]",:\\0\n', "\x00", "é", "null", "1e999", '"id":']
 edits = st.tuples(st.floats(0, 1), st.integers(0, 8), st.sampled_from(pieces))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150)
 @given(seed=st.sampled_from(list(SEEDS)), changes=st.lists(edits, min_size=1, max_size=6))
 def test_damaged_logs_are_read_or_refused(path: Path, seed: str, changes: list[tuple[float, int, str]]) -> None:
     text = SEEDS[seed]

@@ -227,7 +227,7 @@ def test_the_timeline_counts_every_event_once(days: float) -> None:
     assert "4 other activities" in words(picture)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)),  # a zone is given below
     st.timedeltas(timedelta(seconds=1), timedelta(days=200_000)),

@@ -79,7 +79,7 @@ def alike(draw: st.DrawFn) -> Log:
     return log
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(alike(), st.sampled_from(["connected", "leading"]))
 def test_variants_are_the_isomorphism_classes_of_networkx(log: Log, kind: str) -> None:
     kinds = ["connected"] if kind == "connected" else [f"leading:{name}" for name in sorted(set(log.objects.values()))]
@@ -87,7 +87,7 @@ def test_variants_are_the_isomorphism_classes_of_networkx(log: Log, kind: str) -
         assert_oracle(log, each)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(alike())
 def test_the_outcome_is_exact_whatever_the_hash_and_the_parts(log: Log) -> None:
     with pytest.MonkeyPatch.context() as patch:

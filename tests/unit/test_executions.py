@@ -59,7 +59,7 @@ def led_by(log: Log, kind: str) -> Members:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs())
 def test_executions_are_those_of_a_plain_search(log: Log) -> None:
     traces = traces_of(log)
@@ -70,7 +70,7 @@ def test_executions_are_those_of_a_plain_search(log: Log) -> None:
         assert members(traces, find_executions(traces, f"leading:{kind}")) == led_by(log, kind)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(logs())
 def test_the_work_may_be_cut_anywhere(log: Log) -> None:
     traces = traces_of(log)
@@ -124,7 +124,7 @@ def test_what_cannot_be_found_is_refused() -> None:
             find_executions(traces_of(hubs), "leading:order")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(logs(), st.randoms(use_true_random=False))
 def test_the_tables_are_sorted_keyed_and_the_same_for_rows_in_any_order(log: Log, chance: random.Random) -> None:
     frames = log.tables()

@@ -51,7 +51,7 @@ def traces_of(log: Ocel) -> Traces:
     return encode(log.event_objects, log.objects, log.events)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rich_logs(), st.sampled_from(OBJECT_GRAPHS))
 def test_an_object_graph_equals_the_reference(rich: Rich, kind: ObjectGraph) -> None:
     found = object_graph(traces_of(rich.ocel()), kind)
@@ -77,7 +77,7 @@ def test_a_graph_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -
         object_graph(traces_of(generate(300, seed=1)), "interaction")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rich_logs(), st.sampled_from([0.3, 0.5, 0.75, 0.9, 1.0]))
 def test_totem_equals_the_paper(rich: Rich, threshold: float) -> None:
     log = rich.ocel()
@@ -87,7 +87,7 @@ def test_totem_equals_the_paper(rich: Rich, threshold: float) -> None:
     assert rows == reference.totem(rich, threshold)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rich_logs())
 def test_the_two_directions_of_a_relation_mirror_each_other(rich: Rich) -> None:
     log = rich.ocel()
@@ -104,7 +104,7 @@ def test_a_threshold_that_is_no_share_is_refused(threshold: float) -> None:
         totem(traces_of(log), log.object_objects, threshold=threshold)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rich_logs())
 def test_the_stored_tables_are_as_declared_and_count_what_is_there(rich: Rich) -> None:
     log = rich.ocel()
@@ -185,7 +185,7 @@ def assert_as_without(log: Ocel, limit: int) -> None:
         assert_frame_equal(frame.drop("note"), whole[identifier].with_columns(counted).drop("note"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rich_logs(), st.integers(0, 20))
 def test_what_is_within_the_limit_is_counted_as_without_one(rich: Rich, limit: int) -> None:
     assert_as_without(rich.ocel(), limit)
@@ -198,7 +198,7 @@ def test_related_objects_of_several_types_are_counted_once_within_the_limit() ->
         assert_as_without(log, limit)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rich_logs())
 def test_the_event_type_graph_counts_objects_per_event(rich: Rich) -> None:
     log = rich.log

@@ -89,7 +89,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(rich_logs())
 def test_every_operation_gives_a_proper_log(rich: Rich) -> None:
     log = rich.ocel()
@@ -103,7 +103,7 @@ def test_a_log_of_declarations_alone_stays_a_proper_log(name: str) -> None:
     assert not improper(OPERATIONS[name](Rich(Log({}, {}, []), [], {}, {}).ocel()))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rich_logs(), st.permutations(sorted(FILTERS)).map(lambda names: names[:3]))
 def test_filters_commute_and_twice_is_once(rich: Rich, names: list[str]) -> None:
     results = []
@@ -120,7 +120,7 @@ def test_filters_commute_and_twice_is_once(rich: Rich, names: list[str]) -> None
             assert not log_differences(results[0], other)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rich_logs(), st.sampled_from(["drop", "keep"]))
 def test_a_filter_keeps_what_the_plain_rule_keeps(rich: Rich, orphans: Orphans) -> None:
     log = rich.log
@@ -145,7 +145,7 @@ def test_a_filter_keeps_what_the_plain_rule_keeps(rich: Rich, orphans: Orphans) 
     assert part.object_types["object_type"].to_list() == ["item", "order"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rich_logs())
 @example(
     Rich(
@@ -168,7 +168,7 @@ def test_values_as_of_events_equal_the_reference(rich: Rich) -> None:
             assert value == value_as_of(rich, event, name, attribute)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rich_logs(), st.one_of(st.none(), st.integers(0, 8).map(lambda half: half * 750_000 + half // 2)))
 def test_values_at_an_instant_equal_the_reference(rich: Rich, time: int | None) -> None:
     expected: dict[tuple[str, str], str] = {}
@@ -184,7 +184,7 @@ def test_values_at_an_instant_equal_the_reference(rich: Rich, time: int | None) 
     assert found.height == len(expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rich_logs(), st.sampled_from(reference.OBJECT_TYPES), st.sampled_from(reference.ATTRIBUTES))
 def test_rolling_up_undoes_drilling_down(rich: Rich, object_type: str, attribute: str) -> None:
     log = rich.ocel()
@@ -201,7 +201,7 @@ def test_rolling_up_undoes_drilling_down(rich: Rich, object_type: str, attribute
     assert not log_differences(roll_up(roll_up(again, "order"), "item"), log)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rich_logs(), st.sampled_from(["a", "b"]), st.sampled_from([None, *reference.ATTRIBUTES]))
 def test_folding_undoes_unfolding(rich: Rich, activity: str, attribute: str | None) -> None:
     log = rich.ocel()
@@ -281,7 +281,7 @@ def test_mistakes_are_refused_with_a_way_out(mistake: Operation) -> None:
     assert refused.value.fix
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rich_logs(), st.integers(0, 5), st.integers(0, 3))
 def test_a_sample_is_of_the_size_and_does_not_depend_on_the_order_of_rows(rich: Rich, size: int, seed: int) -> None:
     log = rich.ocel()
@@ -302,7 +302,7 @@ def test_a_sample_is_of_the_size_and_does_not_depend_on_the_order_of_rows(rich: 
         assert part.object_attributes.height == sum(key[0] in kept for key in rich.object_values)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rich_logs())
 def test_executions_stay_whole(rich: Rich) -> None:
     log = rich.ocel()
@@ -328,7 +328,7 @@ def test_selecting_is_filtering_then_sampling() -> None:
     assert not log_differences(select_log(log), log)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rich_logs(), st.lists(st.sampled_from(DIMENSIONS), min_size=1, max_size=3, unique=True))
 def test_a_cells_log_has_what_the_cell_counts(rich: Rich, dimensions: list[reference.Any]) -> None:
     cube = process_cube(rich.ocel(), dimensions)
@@ -342,7 +342,7 @@ def test_a_cells_log_has_what_the_cell_counts(rich: Rich, dimensions: list[refer
         assert (part.events["time"].min(), part.events["time"].max()) == (cell["first_time"], cell["last_time"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rich_logs())
 def test_an_events_cells_are_the_values_of_its_objects_as_of_then(rich: Rich) -> None:
     cube = process_cube(rich.ocel(), [ObjectAttribute("order", "x")])

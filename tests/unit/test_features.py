@@ -133,7 +133,7 @@ def same(before: Prefixes, after: Prefixes) -> None:
         assert rest.drop_nulls().cast(pl.String).is_in(["0.0"]).all(), name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     events(0, 10, "a"), values(0, 10), events(10, 20, "b"), values(10, 20),
     st.lists(st.tuples(st.sampled_from(OBJECTS), st.sampled_from(OBJECTS)), max_size=5), DECLARED,
@@ -146,7 +146,7 @@ def test_the_future_has_no_say(past, known, future, unknown, related, declared) 
         same(found(now, kind, declared), found(later, kind, declared))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(events(0, 5, "a"), values(0, 5), DECLARED, st.data())
 def test_of_one_time_only_what_comes_first_in_the_order_has_a_say(rows, attributes, declared, data) -> None:
     """An object's value of the time of several of its events is the last one's, and not known until that has come."""
@@ -165,7 +165,7 @@ NAMES = st.sampled_from(["x", "", " ", "x:y", "count: pay"])
 MARKS = st.lists(st.sampled_from([" (text)", " (number)"]), max_size=3).map("".join)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.builds(str.__add__, NAMES, MARKS), st.sampled_from(["integer", "string"])), max_size=8, unique=True
@@ -211,7 +211,7 @@ def test_durations_are_told_by_their_names() -> None:
         assert is_duration(column.name) == ("econds " in column.doc), column
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(events(0, 6, "a"))
 def test_an_execution_so_far_is_the_component_of_the_events_so_far(rows) -> None:
     rows = sorted(rows, key=lambda row: (row[2], row[0]))

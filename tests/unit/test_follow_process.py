@@ -61,7 +61,7 @@ def assert_followed(logs: list[Log]) -> None:
             assert_frame_equal(content.sort(order), expected[name].sort(order), check_exact=True)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(histories())
 def test_tables_that_follow_are_those_of_the_whole(logs: list[Log]) -> None:
     assert_followed(logs)

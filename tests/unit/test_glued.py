@@ -81,7 +81,7 @@ def by_events(log: Log, ocpn: Ocpn) -> tuple[set[Cause], bool]:
     return causes, replayable
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(logs(), st.sampled_from(["all", "half"]), st.sampled_from(["strict", "pm4py"]), st.booleans())
 def test_it_is_what_firing_event_by_event_gives(log: Log, part: str, rule: str, single: bool) -> None:
     traces = traces_of(log)

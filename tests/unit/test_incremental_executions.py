@@ -124,14 +124,14 @@ def small(*, events: int = 4, alike: bool = False) -> Iterator[None]:
         yield
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(histories(), st.sampled_from(["labelled", "adams"]), st.booleans(), st.sampled_from([4, 50_000]))
 def test_the_tables_are_those_of_the_whole_log(logs: list[Log], equality: str, alike: bool, most: int) -> None:
     with small(events=most, alike=alike):
         assert_follows(logs, MiningSettings.model_validate({"execution_equality": equality}))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(histories(), st.sampled_from([["connected"], ["leading:item", "connected"], ["leading:item"]]), st.booleans())
 def test_they_are_where_executions_are_made_of_some_types(logs: list[Log], kinds: list[str], alike: bool) -> None:
     logs = [replace(log, objects=log.objects | {"item": "item", "order": "order"}) for log in logs]

@@ -129,7 +129,7 @@ def test_fold_joins_nested_operators_and_drops_silent_steps() -> None:
     assert fold(nested) == nested
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some_traces, st.booleans(), st.booleans())
 def test_every_trace_fits_the_net(traces: list[str], fall_throughs: bool, strict: bool) -> None:
     tree = discover_tree(VariantLog.of(traces), fall_throughs=fall_throughs, strict_sequence_cut=strict)
@@ -137,7 +137,7 @@ def test_every_trace_fits_the_net(traces: list[str], fall_throughs: bool, strict
     assert all(accepts(net, trace) for trace in traces)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(some_traces, st.booleans(), st.booleans(), st.randoms())
 def test_neither_order_nor_frequency_matters(traces: list[str], fall_throughs: bool, strict: bool, random) -> None:
     shuffled = traces + random.choices(traces, k=3)
@@ -146,7 +146,7 @@ def test_neither_order_nor_frequency_matters(traces: list[str], fall_throughs: b
     assert mined(*traces, **flags) == mined(*shuffled, **flags)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some_traces, st.booleans(), st.booleans())
 def test_nets_are_workflow_nets_of_the_traces_activities(traces: list[str], fall_throughs: bool, strict: bool) -> None:
     tree = discover_tree(VariantLog.of(traces), fall_throughs=fall_throughs, strict_sequence_cut=strict)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelake.errors import LogRefused
@@ -170,7 +170,7 @@ def alone(records: list[str], kind: RecordKind) -> list[dict[str, object]]:
 engine = connect()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(
     records=st.lists(event_texts, min_size=1, max_size=20).map(lambda texts: (EVENT, texts))
     | st.lists(object_texts, min_size=1, max_size=20).map(lambda texts: (OBJECT, texts))
@@ -188,7 +188,7 @@ def test_records_in_columns_are_as_each_record_alone(records: tuple[RecordKind, 
     assert frame.schema == kind.schema
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(
     events=st.lists(event_texts, min_size=1, max_size=12),
     objects=st.lists(object_texts, max_size=12),

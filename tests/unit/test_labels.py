@@ -118,7 +118,7 @@ def test_where_no_end_is_declared_an_object_is_late_once_an_event_says_so(ends) 
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 30)), min_size=2, max_size=25), st.integers(5, 30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_known_of_a_cut_log_is_still_so_when_it_goes_on(rows, cut) -> None:
     whole = [(str(n), f"o{thing}", ACTS[n % 3], float(day)) for n, (thing, day) in enumerate(rows)]
     asked = PredictionSettings(

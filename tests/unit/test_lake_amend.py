@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -135,7 +135,7 @@ def test_changes_are_the_rows_that_differ_whatever_happened_to_the_files(lake: L
     assert [frame.height for frame in lake.changes(EVENTS, "A", since=last.publication_id)] == [0, 0]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.sets(st.integers(0, 19)), st.booleans()), min_size=1, max_size=5))
 def test_any_sequence_of_amendments_gives_the_set_of_rows(shared: Lake, steps: list[tuple[set[int], bool]]) -> None:
     log_id, every, there = f"log{uuid4().hex}", events(20).sort("event_id"), set()

@@ -28,14 +28,14 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @given(st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 2)), st.one_of(st.none(), st.sampled_from("ab")))))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_is_sorted_agrees_with_sorting(rows: list[tuple[int | None, str | None]]) -> None:
     frame = pl.DataFrame(rows, schema={"x": pl.Int64, "y": pl.String}, orient="row")
     assert is_sorted(frame, ["x", "y"]) == frame.equals(frame.sort("x", "y"))
 
 
 @given(st.lists(st.text(), min_size=1), st.sampled_from([1, 2, 8, 64]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_bucket_is_that_of_iceberg(ids: list[str], buckets: int) -> None:
     reference = BucketTransform(buckets).transform(StringType())
     assert bucket_of(pl.Series(ids, dtype=pl.String), buckets).to_list() == [reference(value) for value in ids]

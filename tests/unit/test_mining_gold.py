@@ -49,7 +49,7 @@ def small() -> Log:
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logs())
 def test_nodes_and_edges_equal_the_reference(log: Log) -> None:
     mined = mine(log)
@@ -68,7 +68,7 @@ def test_nodes_and_edges_equal_the_reference(log: Log) -> None:
         assert [median, p90, p95] == pytest.approx([reference.quantile(durations, q) for q in (0.5, 0.9, 0.95)])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logs())
 def test_variants_and_object_summaries_equal_the_reference(log: Log) -> None:
     mined = mine(log)
@@ -96,7 +96,7 @@ def test_variants_and_object_summaries_equal_the_reference(log: Log) -> None:
         assert row["publication_id"] == "log.silver.1"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logs())
 def test_executions_are_the_connected_components(log: Log) -> None:
     mined = mine(log)
@@ -116,7 +116,7 @@ def test_executions_are_the_connected_components(log: Log) -> None:
         assert row["execution_id"] == min(members) if members else row["execution_id"].startswith("event:")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logs())
 def test_the_log_summary_counts(log: Log) -> None:
     (row,) = mine(log)["gold.log_summary"].rows(named=True)
@@ -132,7 +132,7 @@ def test_the_log_summary_counts(log: Log) -> None:
     assert row["tied_share"] == (pytest.approx(sum(pairs) / len(pairs)) if pairs else None)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(logs(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(log: Log, chance: random.Random) -> None:
     shuffled = {name: frame[chance.sample(range(len(frame)), len(frame))] for name, frame in log.tables().items()}
@@ -141,7 +141,7 @@ def test_the_order_of_rows_changes_nothing(log: Log, chance: random.Random) -> N
         assert_frame_equal(frame, again[identifier], check_exact=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(logs())
 def test_renaming_that_keeps_the_order_changes_nothing(log: Log) -> None:
     event = {name: f"E{rank:03}" for rank, name in enumerate(sorted(log.events))}

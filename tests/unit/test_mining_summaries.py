@@ -38,7 +38,7 @@ def parted_logs(draw: st.DrawFn) -> tuple[Log, list[Log]]:
     return log, [log.part(name for name, place in places.items() if place == part) for part in range(3)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(parted_logs())
 def test_summaries_of_parts_merge_to_that_of_the_whole(parted: tuple[Log, list[Log]]) -> None:
     log, parts = parted
@@ -51,7 +51,7 @@ def test_summaries_of_parts_merge_to_that_of_the_whole(parted: tuple[Log, list[L
     assert all(getattr(nothing, field.name).is_empty() for field in fields(nothing))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(parted_logs())
 def test_the_ocdfg_of_merged_parts_is_that_of_the_whole(parted: tuple[Log, list[Log]]) -> None:
     log, parts = parted
@@ -63,7 +63,7 @@ def test_the_ocdfg_of_merged_parts_is_that_of_the_whole(parted: tuple[Log, list[
     assert_equal(rest, merge(references(traces_of(parts[1])), references(traces_of(parts[2]))))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(logs())
 def test_the_histogram_holds_every_duration_in_its_bin(log: Log) -> None:
     summary = summarise(traces_of(log))

@@ -39,7 +39,7 @@ def classes(log: Log, variants: Variants, traces: Traces) -> set[frozenset[str]]
     return {frozenset(group) for group in groups.values()}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logs())
 def test_traces_are_ordered_by_time_sequence_and_id(log: Log) -> None:
     expected = log.traces()
@@ -62,7 +62,7 @@ def test_frames_of_any_time_zone_or_none_are_taken() -> None:
     assert encode(naive).event_time.tolist() == encode(tables["ocel.event_objects"]).event_time.tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logs())
 def test_variants_are_exact_even_if_every_hash_collides(log: Log) -> None:
     traces = traces_of(log)
@@ -91,7 +91,7 @@ def test_dictionaries_are_sorted_by_text() -> None:
     assert traces.object_ids.to_list() == ["p", "o"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(logs())
 def test_ids_are_told_apart_even_if_every_hash_collides(log: Log) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -93,7 +93,7 @@ def trained() -> dict[str, Trained]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60), st.integers(0, 30), st.booleans()), min_size=5))
 def test_what_is_trained_on_was_known_before_what_is_judged_on(drawn) -> None:
     rows = pl.DataFrame(

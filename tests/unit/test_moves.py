@@ -77,7 +77,7 @@ def assert_moves(before: Log, after: Log, old: Traces, new: Traces, moves: Moves
         assert bool(moves.touched_events[at]) == (name not in kept or related != before_related or bool(lost))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(histories())
 def test_moved_traces_are_those_of_the_whole(logs: list[Log]) -> None:
     traces = logs[0].traces()

@@ -92,14 +92,14 @@ def assert_connected(graph: Graph) -> None:
         assert activities <= nx.ancestors(drawn, "END")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(graphs(), st.sampled_from(SHARES), st.integers(0, 5))
 def test_every_activity_that_stays_is_on_a_way_from_start_to_end(graph: Graph, share: float, minimum: int) -> None:
     assert_connected(filter_ocdfg(*graph, coverage=share, minimum=minimum))
     assert_connected(filter_ocdfg(*graph, coverage={kind: share for kind in arcs(graph) if kind == "x"}))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), st.sampled_from(SHARES))
 def test_each_type_and_group_is_held_to_its_share(graph: Graph, share: float) -> None:
     kept = arcs(filter_ocdfg(*graph, coverage=share))
@@ -110,7 +110,7 @@ def test_each_type_and_group_is_held_to_its_share(graph: Graph, share: float) ->
             assert held >= share * every
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     graphs(),
     st.lists(st.sampled_from(SHARES), min_size=2, max_size=2),
@@ -129,7 +129,7 @@ def test_more_coverage_or_a_lower_minimum_never_loses_a_row(
     assert rows(min(shares), max(minima)) <= rows(max(shares), min(minima))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs())
 def test_no_threshold_is_no_change(log: Log) -> None:
     tables = mine_log(log.tables(), quarantined=0, publication_id="p")
@@ -138,7 +138,7 @@ def test_no_threshold_is_no_change(log: Log) -> None:
         assert_frame_equal(kept, given_)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), st.sampled_from(SHARES), st.randoms(use_true_random=False))
 def test_the_order_of_rows_decides_nothing(graph: Graph, share: float, random: Any) -> None:
     seed = random.randrange(1000)
@@ -147,7 +147,7 @@ def test_the_order_of_rows_decides_nothing(graph: Graph, share: float, random: A
         assert_frame_equal(one, other, check_row_order=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), st.sets(st.sampled_from("abcdefg")), st.sampled_from(SHARES))
 def test_activities_that_are_asked_for_stay_and_are_connected(graph: Graph, asked: set[str], share: float) -> None:
     asked &= set(graph[0]["activity"])

@@ -76,7 +76,7 @@ def test_objects_without_events_make_their_types_net_skippable_where_asked() -> 
     assert mine(shop()).nets[0] == net_of_tree(discover_tree(VariantLog.of([["place", "pick"]])), "item")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(logs())
 def test_cardinalities_are_those_counted_by_hand(log: Log) -> None:
     objects = Counter((event, log.objects[name]) for event, name in {(event, name) for event, name, _ in log.relations})
@@ -105,7 +105,7 @@ def test_by_pm4pys_rule_an_arc_is_variable_below_80_percent_of_events_with_one_o
     assert mine(log).cardinalities == {("order", "pay"): Cardinality(True, 1, 2)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(logs(), st.booleans(), st.booleans(), st.booleans())
 def test_nets_are_those_of_each_types_traces(log: Log, fall_throughs: bool, strict: bool, empty: bool) -> None:
     ocpn = mine(log, fall_throughs=fall_throughs, strict_sequence_cut=strict, empty_traces=empty)
@@ -140,7 +140,7 @@ def test_every_parameter_is_a_setting_with_the_same_default() -> None:
 # --- tables, JSON, PNML
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(logs())
 def test_a_model_comes_back_from_its_tables_from_json_and_from_pnml(log: Log) -> None:
     ocpn = mine(log)
@@ -154,7 +154,7 @@ def test_a_model_comes_back_from_its_tables_from_json_and_from_pnml(log: Log) ->
     assert tuple(from_pnml(to_pnml(net)) for net in ocpn.nets) == ocpn.nets
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(logs())
 def test_tables_are_as_declared_and_their_keys_unique(log: Log) -> None:
     tables = ocpn_tables(mine(log), **PROVENANCE)

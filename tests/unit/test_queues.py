@@ -35,7 +35,7 @@ stays = st.tuples(
 
 
 @given(st.lists(stays, min_size=1, max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_who_waits_is_counted_as_one_by_one(rows):
     visits, start, hours = _visits(rows), WEEK, 40
     ended = _visits([row for row in rows if row[2] is not None] or [(0, 0, 0)])
@@ -62,7 +62,7 @@ def test_who_waits_is_counted_as_one_by_one(rows):
 
 
 @given(st.lists(stays, min_size=1, max_size=30), st.lists(stays, max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_comes_later_has_no_say_in_a_forecast(rows, later):
     now = 2 * WEEK
     past = [(place, enter, leave) for place, enter, leave in rows if enter < now] or [(0, 0, HOUR)]

@@ -18,7 +18,7 @@ def every_minute(until: datetime) -> pl.DataFrame:
     return pl.DataFrame({"time": times}).with_columns(activity=pl.lit("pay"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(4 * 7 * 24 * 60, 6 * 7 * 24 * 60))
 def test_a_steady_log_is_steady_at_whatever_minute_it_ends(minutes: int) -> None:
     last = START + timedelta(minutes=minutes)

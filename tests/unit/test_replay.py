@@ -21,7 +21,7 @@ from tests.unit.reference_mining import Log, logs
 from tests.unit.reference_nets import BOUNDED, SEQUENCES, firable, fire, made_net, reachable, silent_steps
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(BOUNDED)
 def test_silent_paths_are_shortest(net: AcceptingNet) -> None:
     packed = PackedNet(net)
@@ -46,7 +46,7 @@ def test_silent_paths_are_shortest(net: AcceptingNet) -> None:
             assert path is None or fire(reached, transition) is not None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(BOUNDED, SEQUENCES)
 def test_tokens_add_up_and_what_fits_is_accepted(net: AcceptingNet, sequence: list[str]) -> None:
     row = replay(net, [sequence]).row(0, named=True)
@@ -121,7 +121,7 @@ def mined(log: Log) -> tuple[Traces, Ocpn, dict[str, pl.DataFrame]]:
     return traces, ocpn, conformance_tables(traces, variants, ids, ocpn, "m")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(logs())
 def test_the_tables_are_those_of_the_registry_and_follow_from_each_other(log: Log) -> None:
     traces, ocpn, tables = mined(log)

@@ -159,7 +159,7 @@ def background() -> tuple[list[dict], list[dict]]:
     return happened, things
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(batches, min_size=1, max_size=6), st.data())
 def test_batches_one_after_the_other_give_what_all_give_at_once(sequence: list, data: st.DataObject) -> None:
     memory = Memory()

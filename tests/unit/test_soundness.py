@@ -36,7 +36,7 @@ def is_workflow_net(net: AcceptingNet) -> bool:
     return nx.descendants(graph, 0) | {0} == nx.ancestors(graph, 1) | {1} == set(graph)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(NETS)
 def test_it_is_what_the_definition_says(net: AcceptingNet) -> None:
     expected = by_brute_force(net)
@@ -49,7 +49,7 @@ def test_it_is_what_the_definition_says(net: AcceptingNet) -> None:
     assert (found.states == 0) <= bool(found.sound)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(refined_nets().filter(is_workflow_net).filter(lambda net: is_safe(net)))
 def test_it_is_what_woflan_says_of_safe_workflow_nets(net: AcceptingNet) -> None:
     import pm4py

@@ -44,7 +44,7 @@ def generated() -> Traces:
     return encode(ocel.event_objects, ocel.objects, ocel.events)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs(), st.integers(1, 5), st.integers(1, 9))
 def test_a_dotted_chart_has_every_event_of_every_object_once(log: Log, rows: int, columns: int) -> None:
     chart = dotted_chart(traces_of(log), rows=rows, columns=columns)
@@ -62,7 +62,7 @@ def test_a_dotted_chart_has_every_event_of_every_object_once(log: Log, rows: int
     assert not chart.select("object_type", "row", "begin").is_duplicated().any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs())
 def test_with_room_a_dotted_chart_has_a_row_an_object_in_the_order_of_first_events(log: Log) -> None:
     chart = dotted_chart(traces_of(log), columns=10_000_000)
@@ -97,7 +97,7 @@ def test_types_share_the_rows_and_few_objects_leave_theirs_to_the_others() -> No
     assert set(dotted_chart(traces_of(log), object_types=["few"])["object_type"]) == {"few"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs())
 def test_a_spectrum_counts_every_triple_with_its_quartiles(log: Log) -> None:
     spectrum = performance_spectrum(traces_of(log), segments=1000)
@@ -143,7 +143,7 @@ def test_each_type_has_a_segment_before_any_has_a_second() -> None:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs())
 def test_waiting_is_the_mean_of_each_cell(log: Log) -> None:
     found = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -287,7 +287,7 @@ def test_rows_without_their_event_are_records_of_their_own(tmp_path: Path) -> No
     assert list(declarations.event_types) == ["a", "b", "gone"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(log=tables(), affinity=st.sampled_from(["TEXT", "", "TIMESTAMP"]), many=st.sampled_from([0, 20_000]))
 def test_any_tables_become_the_records_of_a_reading_row_by_row(
     tmp_path_factory: pytest.TempPathFactory, log: Tables, affinity: str, many: int

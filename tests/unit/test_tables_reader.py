@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelake.errors import LogRefused
@@ -101,7 +101,7 @@ def test_parquet_keeps_native_types_and_its_manifest(data: Path) -> None:
     assert objects["attributes"].list.len().min() > 0
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(
     log=tables(),
     separator=st.sampled_from([",", ";", "\t"]),

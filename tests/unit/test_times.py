@@ -160,7 +160,7 @@ def test_an_empty_column_gives_an_empty_frame() -> None:
     assert parse_times(pl.Series([], dtype=pl.String), "Europe/Berlin").schema == {"time": TIMESTAMP, "flag": pl.String}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.datetimes(
@@ -186,7 +186,7 @@ def test_what_python_writes_is_read_as_python_reads_it(times: list[datetime], se
     assert parse_times(again)["time"].to_list() == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(max_size=30) | st.from_regex(r"[0-9T:+ .Z-]{1,25}"), max_size=20))
 def test_no_text_breaks_it(texts: list[str]) -> None:
     frame = parse_times(pl.Series(texts, dtype=pl.String), "Europe/Berlin")

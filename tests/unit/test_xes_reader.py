@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelake.errors import LogRefused
@@ -298,7 +298,7 @@ TRACES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(TRACES, st.sampled_from([256, 300, 1 << 22]), st.integers(0, 1 << 16))
 def test_a_rendered_log_is_read_back(tmp_path: Path, traces: list[Any], block: int, seed: int) -> None:
     random = Random(seed)

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocelake.errors import LogRefused
@@ -21,7 +21,7 @@ from ocelake.ocel.input import Input
 from ocelake.ocel.records import EVENT_RECORD, OBJECT_RECORD, Declarations, Records
 from ocelake.ocel.xml_reader import read_ocel1_xml, read_ocel2_xml
 
-FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=50)
 
 
 class _Slow(xml_reader._Ocel2):
