@@ -18,6 +18,7 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
 )
 from pyiceberg.table import Table
+from pyiceberg.transforms import IdentityTransform
 from sqlalchemy.exc import IntegrityError
 
 from ocelake.errors import LakeError
@@ -106,7 +107,10 @@ def _evolve(table: Table, spec: TableSpec) -> None:
     missing = [column for column in spec.columns if column.name not in present]
     redocumented = [c for c in spec.columns if c.name in present and present[c.name].doc != c.doc]
     loosened = [c for c in spec.columns if c.name in present and present[c.name].required and not c.required]
-    if not (properties or missing or redocumented or loosened):
+    order = [name for name in spec.sort if name not in spec.partition]
+    names = {field.field_id: name for name, field in present.items()}
+    reordered = [names[field.source_id] for field in table.sort_order().fields] != order
+    if not (properties or missing or redocumented or loosened or reordered):
         return
     with table.transaction() as transaction:
         if properties:
@@ -120,3 +124,7 @@ def _evolve(table: Table, spec: TableSpec) -> None:
                     update.update_column(column.name, doc=column.doc)
                 for column in loosened:
                     update.update_column(column.name, required=False)
+        if reordered:  # of what is written from now on: files are read in any order
+            with transaction.update_sort_order() as update_order:
+                for name in order:
+                    update_order.asc(name, IdentityTransform())

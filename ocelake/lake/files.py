@@ -90,12 +90,22 @@ class SliceWriter:
         Number of buckets, where the table has them.
     bucket : int, optional
         The one that all rows are of, where they are rewritten within it.
+    ordered : bool
+        Whether rows come in the order that they shall have, and are not sorted.
     """
 
     def __init__(
-        self, table: Table, spec: TableSpec, log_id: str, buckets: int = 1, *, bucket: int | None = None
+        self,
+        table: Table,
+        spec: TableSpec,
+        log_id: str,
+        buckets: int = 1,
+        *,
+        bucket: int | None = None,
+        ordered: bool = False,
     ) -> None:
         self.rows = 0
+        self._ordered = ordered
         self._table, self._spec, self._log_id = table, spec, log_id
         self._buckets, self._bucket = buckets, bucket
         self._schema = schema_to_pyarrow(table.schema())
@@ -130,8 +140,11 @@ class SliceWriter:
         return list(self._files)
 
     def beside(self) -> SliceWriter:
-        """Give a writer of the same slice that writes its files at the same time; they are this one's at its end."""
-        other = SliceWriter(self._table, self._spec, self._log_id, self._buckets, bucket=self._bucket)
+        """Give a writer of rows of the same slice, in their order, to be used at the same time.
+
+        Its files are this one's at its end.
+        """
+        other = SliceWriter(self._table, self._spec, self._log_id, self._buckets, bucket=self._bucket, ordered=True)
         self._beside.append(other)
         return other
 
@@ -188,7 +201,7 @@ class SliceWriter:
             return
         frame = pl.concat(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
         self._waiting.clear()
-        if not is_sorted(frame, self._sort):
+        if not (self._ordered or is_sorted(frame, self._sort)):
             frame = frame.sort(self._sort)
         with self._storing():
             for bucket, part in self._split(frame):

@@ -176,10 +176,11 @@ class Publication:
             touched = [file for file, _ in found]
 
             def left_of(file: DataFile) -> pl.DataFrame:
-                return read_file(table.io, spec, file).join(remove, on=key_of(spec), how="anti", nulls_equal=True)
+                rows = read_file(table.io, spec, file)
+                return rows.join(remove, on=key_of(spec), how="anti", nulls_equal=True, maintain_order="left")
 
             def rewrite(file: DataFile) -> None:
-                # What was sorted stays so, and what changed today is not mixed with what lies there for long.
+                # What was in order stays so, and what changed today is not mixed with what lies there for long.
                 _write_all(writer.beside(), [left_of(file)])
 
             small += [left_of(file) for file in touched if file.record_count < _SMALL]

@@ -79,12 +79,12 @@ def files_holding(
     files : iterable of DataFile
         Where to look.
     rows : DataFrame
-        With the columns of `key_of`. Of a table with `file_rows` perhaps also the column that its rows are sorted by
-        first, as it is published: it says as well where a row can be.
+        With the columns of `key_of`. Of a table with `file_rows` perhaps also columns that its rows are sorted by, as
+        they are published: these say as well where a row can be.
     """
     key = key_of(spec)
-    first = [name for name in spec.sort if name not in spec.partition][:1] if spec.file_rows else []
-    telling = rows.select(*key, *(name for name in first if name in rows.columns and name not in key))
+    places = [name for name in spec.sort if name in rows.columns and name not in key] if spec.file_rows else []
+    telling = rows.select(*key, *places)
     for file in files:
         possible = _within(table, file, telling)
         if possible.is_empty():

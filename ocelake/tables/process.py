@@ -100,9 +100,9 @@ SPECS: Final = (
             text("publication_id", "The silver publication that the summary was last computed from.", required=True),
         ),
         key=("log_id", "object_id"),
-        sort=("last_time", "object_type", "object_id"),
+        sort=("object_type", "last_time", "object_id"),
         provenance=("publication_id",),
-        file_rows=32_768,
+        file_rows=16_384,
     ),
     TableSpec(
         "gold",

@@ -132,7 +132,7 @@ class TableSpec:
         Columns that say when a row was computed, and not what: equal results may differ in them.
     file_rows : int, optional
         Most rows of a file, where rows change again and again: a change rewrites the files that hold its rows. Sorted
-        by when they change, most are in few of them.
+        by when they change, most are in few of them; and where some kinds change for long, these are sorted apart.
     """
 
     namespace: str

@@ -14,6 +14,7 @@ from ocelake.lake.build import STEPS, build_log, publish, sources, verify
 from ocelake.lake.evolve import ensure_tables
 from ocelake.lake.ingest import ingest
 from ocelake.lake.maintenance import run_maintenance
+from ocelake.lake.rows import read_file
 from ocelake.lake.schema import iceberg_schema, registry_fingerprint
 from ocelake.lake.snapshots import slice_files
 from ocelake.ocel.generate import generate
@@ -78,6 +79,22 @@ def test_older_registry_still_writes_and_reads(lake: Lake, monkeypatch: pytest.M
     older = open_with(lake)
     publish_silver(older, "A", 4, "b")
     assert older.read("ocel.events", "A").equals(events(4, "b"))
+
+
+def test_rows_are_in_a_new_order_from_then_on(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(TABLES["ocel.events"], sort=("event_id", "time"))
+    before = slice_files(lake.table("ocel.events"), "A")
+    monkeypatch.setitem(TABLES, "ocel.events", spec)
+    newer = open_with(lake)
+    late_first = events(3).with_columns(pl.col("time").reverse())
+    with newer.publication("B", "silver") as publication:
+        publication.replace("ocel.events", late_first.reverse())
+        publication.commit()
+    table = newer.table("ocel.events")
+    assert [table.schema().find_column_name(field.source_id) for field in table.sort_order().fields] == list(spec.sort)
+    (file,) = slice_files(table, "B")
+    assert read_file(table.io, spec, file).equals(late_first)
+    assert [file.file_path for file in slice_files(table, "A")] == [file.file_path for file in before]
 
 
 def test_renamed_column_is_found_by_its_field_id(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

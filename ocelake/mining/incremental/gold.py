@@ -152,7 +152,7 @@ def follow_gold(
             traces,
             quarantined,
             len(executions.connected.ids),
-            alone=int((np.bincount(traces.step_event, minlength=len(traces.event_ids)) == 0).sum()),
+            alone=_alone(traces),
             tied=_tied_share(process),
         ),
         "gold.execution_variants": execution_changes.variants,
@@ -182,6 +182,13 @@ def _nodes(state: ProcessState) -> pl.DataFrame:
     per_activity = np.bincount(state.traces.event_activity, minlength=len(state.traces.activities))
     over_types = pl.DataFrame({"activity": state.traces.activities, "events": per_activity})
     return pl.concat([state.nodes, over_types], how="diagonal")
+
+
+def _alone(traces: Traces) -> int:
+    """Count the events without objects."""
+    alone = np.ones(len(traces.event_ids), dtype=bool)
+    alone[traces.step_event] = False
+    return int(alone.sum())
 
 
 def _tied_share(state: ProcessState) -> float | None:

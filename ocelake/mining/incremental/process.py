@@ -11,6 +11,7 @@ the couples of events, is distinct within one of the two. Durations and measures
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +21,7 @@ import polars as pl
 from polars import selectors
 
 from ocelake.mining.executions import ragged
-from ocelake.mining.incremental.moves import Moves
+from ocelake.mining.incremental.moves import Moves, Places
 from ocelake.mining.incremental.values import Values
 from ocelake.mining.ocdfg import label_edges, label_nodes
 from ocelake.mining.performance import event_performance, event_times, type_times
@@ -87,8 +88,9 @@ class _Side:
     triples : int64 array
         The second steps of the triples (two events that directly follow each other for an object) that the other state
         does not have.
-    events : bool array, one per event
-        Those whose steps differ, in what objects they are of or whether they start or end a trace; some others as well.
+    steps : int64 array
+        All steps of the events whose steps differ, in what objects they are of or whether they start or end a trace;
+        of some other events as well.
     measured : bool array, one per event
         Those that follow another event than in the other state, for some object.
     predecessors : Predecessors
@@ -99,7 +101,7 @@ class _Side:
     objects: Positions
     part: Traces
     triples: Positions
-    events: Mask
+    steps: Positions
     measured: Mask
     predecessors: Predecessors
 
@@ -122,18 +124,19 @@ def process_state(traces: Traces) -> ProcessState:
     >>> process_state(traces).durations["order", "place", "pay"].total
     86400000000
     """
-    objects, events = np.arange(len(traces.object_ids)), np.ones(len(traces.event_ids), dtype=bool)
+    objects, steps = np.arange(len(traces.object_ids)), np.arange(len(traces.step_event))
     triples = np.flatnonzero(traces.step_object[1:] == traces.step_object[:-1]) + 1
-    whole = _Side(traces, objects, traces, triples, events, events, find_predecessors(traces))
+    measured = np.ones(len(traces.event_ids), dtype=bool)
+    whole = _sums(_Side(traces, objects, traces, triples, steps, measured, find_predecessors(traces)))
     variants = find_variants(traces)
     return ProcessState(
         traces,
-        _summed(_NODE, _nodes(whole)),
-        _summed(_EDGE, _edges(whole)),
+        _summed(_NODE, whole.nodes),
+        _summed(_EDGE, whole.edges),
         trace_variants(traces, variants),
         variants.of_object,
-        {key: Values.of(values.to_numpy()) for key, values in _durations(whole).items()},
-        {key: Values.of(values.to_numpy()) for key, values in _measurements(whole).items()},
+        {key: Values.of(values.to_numpy()) for key, values in whole.durations.items()},
+        {key: Values.of(values.to_numpy()) for key, values in whole.measures.items()},
     )
 
 
@@ -154,7 +157,7 @@ def follow_process(state: ProcessState, after: Traces, moves: Moves) -> tuple[Pr
         The new state.
     dict of str to (DataFrame, DataFrame)
         For `gold.event_performance` and `gold.object_summaries` (without ``publication_id``) the keys of the rows that
-        go (of the latter with their last time, which tells where they are), and the rows that come.
+        go (of the latter with type and last time, which tell where they are), and the rows that come.
 
     Examples
     --------
@@ -172,15 +175,19 @@ def follow_process(state: ProcessState, after: Traces, moves: Moves) -> tuple[Pr
     [('o', 86400.0)]
     """
     old, new = _sides(state.traces, after, moves)
-    variants, variant, summaries = _variants(state, old, new, moves)
+    # Side by side: numpy and Polars leave the interpreter to others while they work.
+    with ThreadPoolExecutor(2, thread_name_prefix="ocelake-follow") as pool:
+        found = pool.submit(_variants, state, old, new, moves)
+        sums = [pool.submit(_sums, side) for side in (old, new)]
+        (variants, variant, summaries), went, came = found.result(), *(of_side.result() for of_side in sums)
     followed = ProcessState(
         after,
-        _summed(_NODE, state.nodes, _less(_nodes(old)), _nodes(new)),
-        _summed(_EDGE, state.edges, _less(_edges(old)), _edges(new)),
+        _summed(_NODE, state.nodes, _less(went.nodes), came.nodes),
+        _summed(_EDGE, state.edges, _less(went.edges), came.edges),
         variants,
         variant,
-        _changed(state.durations, _durations(old), _durations(new)),
-        _changed(state.measures, _measurements(old), _measurements(new)),
+        _changed(state.durations, went.durations, came.durations),
+        _changed(state.measures, went.measures, came.measures),
     )
     events_went = old.traces.event_ids.gather(np.flatnonzero(old.measured | (moves.event < 0)))
     events = np.flatnonzero(new.measured | (moves.event_before < 0))
@@ -193,12 +200,27 @@ def follow_process(state: ProcessState, after: Traces, moves: Moves) -> tuple[Pr
     }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """What a side has in the sums of a log."""
+
+    nodes: pl.DataFrame
+    edges: pl.DataFrame
+    durations: Mapping[tuple[Any, ...], pl.Series]
+    measures: Mapping[tuple[Any, ...], pl.Series]
+
+
+def _sums(side: _Side) -> _Sums:
+    return _Sums(_nodes(side), _edges(side), _durations(side), _measurements(side))
+
+
 def _summarised(part: Traces) -> pl.DataFrame:
-    """Give the keys of objects' summaries, with the last time, by which these are sorted into files."""
+    """Give the keys of objects' summaries, with type and last time, by which these are sorted into files."""
     _, last = first_last(part)
     time = pl.when(pl.col("lengths") > 0).then(pl.col("last_time").cast(TIMESTAMP))
-    keys = pl.DataFrame({"object_id": part.object_ids, "last_time": last, "lengths": part.lengths})
-    return keys.select("object_id", last_time=time)
+    kinds = part.object_types.gather(part.object_type)
+    keys = {"object_type": kinds, "object_id": part.object_ids, "last_time": last, "lengths": part.lengths}
+    return pl.DataFrame(keys).select("object_type", "object_id", last_time=time)
 
 
 def _sides(before: Traces, after: Traces, moves: Moves) -> tuple[_Side, _Side]:
@@ -208,23 +230,31 @@ def _sides(before: Traces, after: Traces, moves: Moves) -> tuple[_Side, _Side]:
     parts, triples, differing = [], [], []
     for traces, objects, moved in zip((before, after), chosen, (moves.step, moves.step_before), strict=True):
         starts, lengths = traces.offsets[objects], traces.lengths[objects]
-        steps = ragged(starts, lengths)
-        parts.append(_of_objects(traces, objects, steps))
-        second = ragged(starts + 1, np.maximum(lengths - 1, 0))
-        stayed = (moved[second - 1] >= 0) & (moved[second] == moved[second - 1] + 1)
-        triples.append(second[~stayed])
+        parts.append(_of_objects(traces, objects, ragged(starts, lengths)))
+        triples.append(_torn(traces, moved))
         ends = starts[lengths > 0], (starts + lengths - 1)[lengths > 0]
-        differing.append(np.concatenate((steps[moved[steps] < 0], *ends)))
-    events, measured = (
+        differing.append(np.concatenate((np.flatnonzero(moved < 0), *ends)))
+    near, measured = (
         _on_both(moves, before.step_event[steps[0]], after.step_event[steps[1]]) for steps in (differing, triples)
     )
     old, new = (
-        _Side(traces, of, part, last, near, reached, _predecessors(traces, reached))
-        for traces, of, part, last, near, reached in zip(
-            (before, after), chosen, parts, triples, events, measured, strict=True
-        )
+        _side(*parts_of) for parts_of in zip((before, after), chosen, parts, triples, near, measured, strict=True)
     )
     return old, new
+
+
+def _side(traces: Traces, objects: Positions, part: Traces, triples: Positions, near: Mask, measured: Mask) -> _Side:
+    """Find the steps of the touched events: in one pass, as there are as many steps as there is log."""
+    kinds = (near.view(np.uint8) | (measured.view(np.uint8) << 1))[traces.step_event]
+    found = _predecessors(traces, np.flatnonzero(kinds & 2))
+    return _Side(traces, objects, part, triples, np.flatnonzero(kinds & 1), measured, found)
+
+
+def _torn(traces: Traces, moved: Places) -> Positions:
+    """Find the second steps of the triples that the other state does not have: those that did not move together."""
+    apart = np.flatnonzero((np.diff(moved) != 1) | (moved[:-1] < 0)) + 1
+    found: Positions = apart[traces.step_object[apart] == traces.step_object[apart - 1]]
+    return found
 
 
 def _of_objects(traces: Traces, objects: Positions, steps: Positions) -> Traces:
@@ -257,9 +287,8 @@ def _marked(size: int, *positions: Codes | Positions) -> Mask:
     return mask
 
 
-def _predecessors(traces: Traces, events: Mask) -> Predecessors:
-    """Find the predecessors of some events."""
-    steps = np.flatnonzero(events[traces.step_event])
+def _predecessors(traces: Traces, steps: Positions) -> Predecessors:
+    """Find the predecessors of some events, given all of their steps."""
     steps = steps[steps > traces.offsets[traces.step_object[steps]]]
     steps = steps[np.argsort(traces.step_event[steps], kind="stable")]
     event = traces.step_event[steps]
@@ -283,7 +312,7 @@ def _nodes(side: _Side) -> pl.DataFrame:
     """Count what each node has of the touched objects and of the touched events."""
     traces, part = side.traces, side.part
     names = len(traces.activities)
-    chosen = np.flatnonzero(side.events[traces.step_event])
+    chosen = side.steps
     of_object = traces.step_object[chosen]
     step = pl.DataFrame(
         {

@@ -18,7 +18,7 @@ __all__ = ["Values"]
 
 Keys = npt.NDArray[np.int64]
 
-_SHARE: Final = 64
+_SHARE: Final = 16
 """Changes are woven in once they are more than one in so many values."""
 
 
