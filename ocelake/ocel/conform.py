@@ -107,16 +107,18 @@ def conform(
     """
     settings = settings or LogSettings()
     zone = settings.time_zone
+    # Batches of files need not say that they are of no topic.
+    batches = pl.concat([frame_schema("bronze.batches").to_frame(), batches], how="diagonal_relaxed")
     batch_ids = pl.Enum(batches["batch_id"].unique().sort())
     event_types, object_types = declared_attributes(batches)
     event_side = take_apart("event", events, batch_ids, zone)
     object_side = take_apart("object", objects, batch_ids, zone)
 
-    event_reasons, event_copies = settle(event_side, event_types, zone)
+    event_reasons, event_copies = settle(event_side, event_types, batches, zone)
     event_things = _events(event_side, event_reasons, settings)
     event_owner, event_reasons = _owners(event_side, event_reasons, event_things)
 
-    object_reasons, object_copies = settle(object_side, object_types, zone)
+    object_reasons, object_copies = settle(object_side, object_types, batches, zone)
     object_things = _objects(object_side, object_reasons)
     if settings.undeclared_objects == "infer":
         object_things = _infer(

@@ -1,7 +1,9 @@
 """Which of several records with one id stands for it.
 
 The outcome depends on the set of records alone: equal records (in canonical form) are one, of different ones the
-greatest (version, content hash) wins. Only ids that occur more than once are looked at: the usual log pays nothing.
+greatest (version, offset, content hash) wins. A record without a version is below all that have one, and the offset of
+its message decides among such: that is the order of what comes in one partition of a topic. A record of a file has no
+offset. Only ids that occur more than once are looked at: the usual log pays nothing.
 
 Content is what becomes a row of the log. The type that a relation tells of its object is none (the object's own record
 tells that), nor is the place in the source, even where it orders events of equal time: the same record at another place
@@ -24,7 +26,7 @@ __all__ = ["declared_types", "settle"]
 _NO_CONTENT: Final = ("batch_id", "position", "version", "declared", "defect", "raw")
 
 
-def settle(side: Side, declarations: pl.DataFrame, zone: str) -> tuple[pl.Series, pl.Series]:
+def settle(side: Side, declarations: pl.DataFrame, batches: pl.DataFrame, zone: str) -> tuple[pl.Series, pl.Series]:
     """Give each record's reason, with the losers among records of one id named.
 
     Parameters
@@ -33,6 +35,8 @@ def settle(side: Side, declarations: pl.DataFrame, zone: str) -> tuple[pl.Series
         The records.
     declarations : DataFrame
         ``type``, ``name``, ``value_type``: the declared attributes.
+    batches : DataFrame
+        The columns ``batch_id`` and ``first_offset`` of `bronze.batches`.
     zone : str
         The zone of times that have none.
 
@@ -60,11 +64,14 @@ def settle(side: Side, declarations: pl.DataFrame, zone: str) -> tuple[pl.Series
     digest = pl.DataFrame({"told": differing, "digest": digests}, schema_overrides={"digest": pl.String})
     contested = (
         contested.join(digest, on="told", how="left", maintain_order="left")
-        # One way of telling needs no digest; the least version there is stands for none.
-        .with_columns(pl.col("digest").fill_null(""), pl.col("version").fill_null(-(2**63)))
+        .with_columns(_offsets(side, contested["row"], batches))
+        # One way of telling needs no digest; the least number there is stands for no version, and for no offset.
+        .with_columns(pl.col("digest").fill_null(""), pl.col("version", "offset").fill_null(-(2**63)))
         .with_columns(first=pl.col("row").min().over("id", "digest"))
     )
-    greatest = contested.sort("version", "digest").group_by("id").agg(winner=pl.col("digest").last())
+    # A version is of the source's own making: where there is one, the way that the record took has no say.
+    order = "version", pl.when(pl.col("version") == -(2**63)).then("offset"), "digest"
+    greatest = contested.sort(*order).group_by("id").agg(winner=pl.col("digest").last())
     contested = contested.join(greatest, on="id", maintain_order="left").with_columns(
         lost=pl.when(pl.col("row") != pl.col("first"))
         .then(reason(Reason.DUPLICATE))
@@ -74,6 +81,13 @@ def settle(side: Side, declarations: pl.DataFrame, zone: str) -> tuple[pl.Series
     lost = contested.drop_nulls("lost")
     reasons = side.records["reason"].scatter(lost["row"], lost["lost"].cast(REASON))
     return reasons, copies.scatter(lost.filter(pl.col("digest") == pl.col("winner"))["row"], True)
+
+
+def _offsets(side: Side, rows: pl.Series, batches: pl.DataFrame) -> pl.Series:
+    """Give the offset of each record's message; null where it came in no topic."""
+    first = batches.select(pl.col("batch_id").cast(side.records.schema["batch"]).alias("batch"), "first_offset")
+    places = side.records.select("batch", "position")[rows].join(first, on="batch", how="left", maintain_order="left")
+    return places.select(offset=pl.col("first_offset") + pl.col("position")).to_series()
 
 
 def declared_types(types: pl.Series, names: pl.Series, declarations: pl.DataFrame) -> pl.Series:

@@ -56,9 +56,7 @@ def quarantine(judgements: tuple[Judgement, ...], batches: pl.DataFrame) -> pl.D
     frames = [frame for judgement in judgements for frame in _rejected(judgement)]
     if not frames:
         return schema.to_frame()
-    # Batches of files need not say that they are of no topic.
-    told = pl.concat([frame_schema("bronze.batches").to_frame(), batches], how="diagonal_relaxed")
-    told = told.select("batch_id", "source", "partition", "first_offset")
+    told = batches.select("batch_id", "source", "partition", "first_offset")
     frame = pl.concat(frames).join(told, on="batch_id", how="left")
     frame = frame.with_columns(offset=pl.col("first_offset") + pl.col("position"))
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).sort(

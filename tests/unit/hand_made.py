@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -74,8 +75,10 @@ def loose_thing(object_id: str | None, *parts: Any, **extra: Any) -> Record:
     return thing(object_id, *parts, object_type=None, declared=False, **extra)
 
 
-def batch_rows(declarations: dict[str, dict[str, Any]]) -> pl.DataFrame:
-    """Give rows of ``bronze.batches``, as far as conforming looks at them, by batch id."""
+def batch_rows(
+    declarations: dict[str, dict[str, Any]], offsets: Mapping[str, int] = MappingProxyType({})
+) -> pl.DataFrame:
+    """Give rows of ``bronze.batches``, as far as conforming looks at them, by batch id; some are from a topic."""
     return pl.DataFrame(
         [
             {
@@ -83,10 +86,11 @@ def batch_rows(declarations: dict[str, dict[str, Any]]) -> pl.DataFrame:
                 "source": f"{batch_id}.json",
                 "declarations": json.dumps(content),
                 "metadata": json.dumps({"version": "1"}),
+                **({"first_offset": offsets[batch_id]} if batch_id in offsets else {}),
             }
             for batch_id, content in declarations.items()
         ],
-        schema=dict.fromkeys(("batch_id", "source", "declarations", "metadata"), pl.String),
+        schema_overrides=dict.fromkeys(("batch_id", "source", "declarations", "metadata"), pl.String),
     )
 
 
@@ -94,9 +98,10 @@ def conformed(
     batches: dict[str, list[Record]] | list[Record],
     declarations: dict[str, Any] | None = None,
     settings: LogSettings | None = None,
+    offsets: Mapping[str, int] = MappingProxyType({}),
     **setting: Any,
 ) -> Conformed:
-    """Conform records, by batch or all in one; ``declarations`` by batch, or one for all."""
+    """Conform records, by batch or all in one; ``declarations`` by batch, or one for all; ``offsets`` by batch."""
     if isinstance(batches, list):
         batches = {"b1": batches}
     declarations = declarations or DECLARATIONS
@@ -110,7 +115,7 @@ def conformed(
             for position, record in enumerate(record for record in records if id_column in record)
         ]
         frames.append(pl.DataFrame(rows, schema={"batch_id": pl.String(), **schema}))
-    return conform(*frames, batch_rows(declarations), settings or LogSettings(**setting))
+    return conform(*frames, batch_rows(declarations, offsets), settings or LogSettings(**setting))
 
 
 def reasons(result: Conformed) -> list[tuple[str, str]]:

@@ -261,6 +261,24 @@ def test_of_equal_versions_the_content_hash_decides_the_same_way_always() -> Non
     assert conformed(pair).ocel.events["activity"].to_list() == ["pay"]
 
 
+@pytest.mark.parametrize("earlier", ["a", "z"])
+@pytest.mark.parametrize(("first", "second"), [("pay", "ship"), ("ship", "pay")])
+def test_of_messages_without_versions_the_later_one_of_a_partition_wins(earlier: str, first: str, second: str) -> None:
+    batches = {earlier: [event("e", activity=first)], "m": [event("d"), event("e", activity=second)]}
+    of_topic = conformed(batches, offsets={earlier: 7, "m": 8})
+    assert of_topic.ocel.events.filter(event_id="e")["activity"].to_list() == [second]
+    beside_a_file = conformed(batches, offsets={"m": 8})
+    assert beside_a_file.ocel.events.filter(event_id="e")["activity"].to_list() == [second]
+    versioned = {**batches, earlier: [event("e", activity=first, version=0)]}
+    assert conformed(versioned, offsets={earlier: 7, "m": 8}).ocel.events["activity"].to_list()[-1] == first
+
+
+def test_of_equal_versions_in_a_topic_the_content_decides_and_not_the_way_that_they_came() -> None:
+    batches = {name: [event("e", activity=kind, version=1)] for name, kind in (("x", "pay"), ("y", "ship"))}
+    kept = {conformed(batches, offsets={"x": at, "y": 1 - at}).ocel.events["activity"][0] for at in (0, 1)}
+    assert len(kept) == 1
+
+
 def test_equal_content_counts_with_its_greatest_version() -> None:
     records = [thing("1", version=1), thing("1", object_type="item", version=2), thing("1", version=3)]
     result = conformed(records)
