@@ -234,11 +234,7 @@ class _Increment:
                 return None
             if self._vanishes(f"ocel.{thing}s", column, *tables[f"ocel.{thing}s"]):
                 return None
-            # Values go from a type with their rows, or stay in them while their event or object comes to another type.
-            left = tables[f"ocel.{thing}_attributes"][0].height or _retyped(
-                f"{thing}_id", column, *tables[f"ocel.{thing}s"]
-            )
-            if left and not self._as_wide(thing, column, attributes, records):
+            if not self._as_wide(thing, column, attributes, records):
                 return None
             fresh = used.filter(pl.col("value_type_before").is_null()).select(attributes.columns)
             changes[names[0]] = types.clear(), frames[names[0]].join(types, on=column, how="anti")
@@ -254,20 +250,25 @@ class _Increment:
         return lost.join(there, on=[column, "len"], how="semi").height > 0
 
     def _as_wide(self, thing: str, column: str, attributes: pl.DataFrame, records: _Records) -> bool:
-        """Whether attributes keep their type although values of them may have gone.
+        """Whether attributes keep their type although what earlier records told may hold no more.
 
-        A type is kept where the values of these records need it now as well. Floats are needed by others than these
-        records where these had nothing but integers before.
+        A type is kept where the values of these records need now what they needed before, or need it as it is. Floats
+        are needed by others than these records where these had nothing but integers before.
         """
-        need = [self._own_types(thing, records.since(batches)) for batches in (None, self.new)]
         key = [column, "name"]
-        pairs = need[1].join(need[0], on=key, how="left", suffix="_now").join(attributes, on=key, suffix="_published")
         declared = declared_attributes(records.batches)[0 if thing == "event" else 1].rename({"type": column})
-        loose = pairs.join(declared, on=key, how="anti")
-        kept = (pl.col("value_type_now") == pl.col("value_type_published")) | (
-            (pl.col("value_type_published") == "float") & (pl.col("value_type") == "integer")
-        ).fill_null(False)
-        return loose.filter(~kept.fill_null(False)).is_empty()
+        loose = attributes.join(declared, on=key, how="anti")
+        before = records.since(self.new)
+        if loose.is_empty() or not before.tell_values(thing):
+            return True
+        then, now = (self._own_types(thing, some) for some in (before, records))
+        pairs = then.join(now, on=key, how="left", suffix="_now").join(loose, on=key, suffix="_published")
+        kept = (
+            (pl.col("value_type_now") == pl.col("value_type"))
+            | (pl.col("value_type_now") == pl.col("value_type_published"))
+            | ((pl.col("value_type_published") == "float") & (pl.col("value_type") == "integer"))
+        )
+        return pairs.filter(~kept.fill_null(False)).is_empty()
 
     def _own_types(self, thing: str, records: _Records) -> pl.DataFrame:
         """Give the attributes that records use, with the types that these alone ask for."""
@@ -286,17 +287,15 @@ class _Records:
     batches: pl.DataFrame
     known: pl.DataFrame
 
-    def since(self, new: pl.Series | None) -> _Records:
+    def tell_values(self, thing: str) -> bool:
+        """Whether any record of events, or of objects, has a value of an attribute."""
+        records = self.events if thing == "event" else self.objects
+        return records["attributes"].list.len().sum() > 0
+
+    def since(self, new: pl.Series) -> _Records:
         """Give the records as they were before some batches came."""
-        if new is None:
-            return self
         earlier = ~pl.col("batch_id").is_in(new.implode())
         return replace(self, events=self.events.filter(earlier), objects=self.objects.filter(earlier))
-
-
-def _retyped(key: str, column: str, went: pl.DataFrame, came: pl.DataFrame) -> bool:
-    """Whether an event or object has another type now."""
-    return came.join(went, on=key).filter(pl.col(column) != pl.col(f"{column}_right")).height > 0
 
 
 def _ids(ids: pl.Series) -> pl.Series:

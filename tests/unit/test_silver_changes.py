@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -60,6 +61,13 @@ class Memory:
             "metadata": '{"from":"x"}' if number % 3 == 0 else "{}",
             "received": datetime(2024, 1, 1, tzinfo=UTC),
         }
+        if number % 4:  # a file else
+            batch |= {
+                "topic": "t",
+                "partition": number % 2,
+                "first_offset": 10 * number,
+                "last_offset": 10 * number + 9,
+            }
         for name, rows, schema in (
             ("bronze.event_records", events, EVENT_RECORD),
             ("bronze.object_records", objects, OBJECT_RECORD),
@@ -206,3 +214,50 @@ def test_an_attribute_is_no_longer_one_of_the_type_that_its_event_has_left() -> 
         follow(memory)
         compare(memory)
     assert memory.tables["ocel.event_type_attributes"]["activity"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("told", "corrected", "published"),
+    [
+        (("5", "string"), ("5", "integer"), "integer"),
+        (("2.0", "float"), ("2", "integer"), "integer"),
+        (("true", "string"), ("true", "boolean"), "boolean"),
+    ],
+)
+@pytest.mark.parametrize("thing", ["event", "object"])
+def test_a_corrected_value_that_looks_the_same_may_need_another_type(
+    thing: str, told: tuple[str, str], corrected: tuple[str, str | None], published: str
+) -> None:
+    memory = Memory()
+    memory.land(0, *background(), NO_TYPES)
+    memory.tables.update(memory.whole())
+    plain = {"declared": True, "defect": None, "raw": None, "relationships": []}
+    kinds = {
+        "event": {"event_id": "n1", "activity": "a", "time": "2024-01-01T00:00:00Z", "sequence": None},
+        "object": {"object_id": "n1", "object_type": "o"},
+    }
+    for number, (value, native) in enumerate((told, corrected), start=1):
+        attributes = [{"name": "n", "time": None, "value": value, "value_type": native}]
+        record = {**kinds[thing], "version": number, "attributes": attributes, **plain}
+        memory.land(number, [record] if thing == "event" else [], [record] if thing == "object" else [], NO_TYPES)
+        follow(memory)
+        compare(memory)
+    assert memory.tables[f"ocel.{thing}_type_attributes"]["value_type"].to_list() == [published]
+
+
+def test_an_event_told_again_without_a_change_of_its_values_leaves_the_rest_alone() -> None:
+    memory = Memory()
+    memory.land(0, *background(), NO_TYPES)
+    plain = {"sequence": None, "defect": None, "raw": None, "relationships": [], "declared": True}
+    values = [{"name": "n", "time": None, "value": value, "value_type": None} for value in ("1", "x")]
+    events = [
+        {"event_id": f"n{place}", "activity": "a", "version": 1, "attributes": [value], **plain}
+        for place, value in enumerate(values)
+    ]
+    days = [f"2024-01-0{day}T00:00:00Z" for day in (1, 2)]
+    memory.land(1, [{**event, "time": days[0]} for event in events], [], NO_TYPES)
+    memory.tables.update(memory.whole())
+    assert memory.tables["ocel.event_type_attributes"]["value_type"].to_list() == ["string"]
+    memory.land(2, [{**events[0], "version": 2, "time": days[1]}], [], NO_TYPES)
+    assert follow(memory)  # its number needs no text, but another event does as before
+    compare(memory)
