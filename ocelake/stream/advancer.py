@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ocelake import metrics
-from ocelake.errors import NotFound, OcelakeError, StalePublication
+from ocelake.errors import OcelakeError, StalePublication
 from ocelake.lake.arrivals import Arrivals, arrivals, watermark
 from ocelake.lake.increment import advance
 
@@ -110,13 +110,13 @@ class Advancer:
 
     def _round(self) -> None:
         began = perf_counter()
+        if self._lake.latest(self._log_id, "bronze") is None:
+            _LOG.debug("Nothing of %s is in bronze yet.", self._log_id)
+            return
         try:
             found = advance(self._lake, self._log_id)
         except StalePublication:
             _LOG.info("Another process brings %s up to date.", self._log_id)
-            return
-        except NotFound:
-            _LOG.debug("Nothing of %s is in bronze yet.", self._log_id)
             return
         if found != self._known:
             before, self._known = _timed(self._known), found

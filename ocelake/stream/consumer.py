@@ -19,7 +19,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+)
 from confluent_kafka import TopicPartition as Assigned
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 from tenacity.nap import sleep_using_event
@@ -108,6 +115,8 @@ class TopicConsumer:
     ----------
     caught_up : bool
         Whether every partition that is held was read to its end once since it was begun.
+    unread : int
+        `lag` as it was a moment ago, for other threads.
     """
 
     def __init__(
@@ -131,7 +140,7 @@ class TopicConsumer:
         self._shared_out = False
         self._topic_ids: dict[str, str | None] = {}
         self._since: float | None = None
-        self._unusable, self._shown = 0, time.monotonic()
+        self._unusable, self._shown, self.unread = 0, time.monotonic(), 0
         self._times: dict[TopicPartition, float] = {}
 
     # --- which partitions
@@ -263,7 +272,9 @@ class TopicConsumer:
                     self._meet(message.error(), held, message.offset())
             elif held is not None:  # else it is of a partition that was taken away
                 held.add([message.offset() for message in found], [message.value() for message in found])
-                self._times[held.place] = found[-1].timestamp()[1] / 1000
+                kind, stamp = found[-1].timestamp()
+                if kind != TIMESTAMP_NOT_AVAILABLE:
+                    self._times[held.place] = stamp / 1000
                 self._since = self._since or time.monotonic()
 
     def _is_due(self) -> bool:
@@ -355,7 +366,7 @@ class TopicConsumer:
 
     def _show_lag(self) -> None:
         """Tell how far publications are behind each partition, whether or not it was read on."""
-        self._shown = time.monotonic()
+        self._shown, self.unread = time.monotonic(), self.lag
         for place, held in self._held.items():
             metrics.LAG_MESSAGES.labels(*self._labels(place)).set(len(held.values) + self._behind(held))
             metrics.LAG_SECONDS.labels(*self._labels(place)).set(self._age(held))

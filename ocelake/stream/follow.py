@@ -95,20 +95,17 @@ def follow_topics(
     reader = TopicConsumer(
         lake, log_id, client, decoder(settings.format, kafka), settings, kafka, stop=stop, skip_lost=skip_lost
     )
-    lag = 0
     advancer = Advancer(
         lake,
         log_id,
         seconds=settings.max_seconds,
         leads=lambda: reader.leads,
-        behind=lambda: lag > settings.max_rows,
+        behind=lambda: reader.unread > settings.max_rows,
         told=advanced,
     )
     upkeep = Upkeep(lake)
 
     def tell(done: Committed) -> None:
-        nonlocal lag
-        lag = done.lag
         committed(done)
         advancer.request()
         upkeep.nudge()

@@ -79,6 +79,16 @@ def publish_and_die(settings: LakeSettings, count: int, mark: str, step: int) ->
     publish_pair(lake, count, mark)
 
 
+def advance_and_die(settings: LakeSettings, log_id: str, step: int) -> None:
+    """Bring a log's silver and gold up to its bronze, and die on the way."""
+    from ocelake.lake.increment import advance  # not before the process is there: it starts the engine's threads
+
+    lake = open_lake(settings=settings)
+    lake.ensure_tables()
+    die_at(step)
+    advance(lake, log_id)
+
+
 def publish_pair(lake: Lake, count: int, mark: str) -> None:
     """Replace two tables of log A."""
     with lake.publication("A", "silver") as publication:

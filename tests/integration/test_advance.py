@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import polars as pl
@@ -20,7 +23,10 @@ from ocelake.ocel.generate import generate
 from ocelake.ocel.model import Ocel, frame_schema
 from ocelake.ocel.records import EVENT_RECORD, OBJECT_RECORD
 from ocelake.tables import TABLES
+from tests.integration.lake_processes import COMPLETED, advance_and_die, start
 
+LONG = bool(os.environ.get("OCELAKE_LONG_TESTS"))
+MOST_STEPS = 1000
 NO_TYPES = '{"event_types":{},"object_types":{}}'
 
 
@@ -127,8 +133,8 @@ def test_a_log_in_batches_is_followed_exactly(tmp_path: Path, seed: int, ways: l
     land(lake, "shop", 0, told[:200], objects[: len(objects) * 2 // 3])
     advance(lake, "shop")
     step, left = 30, objects[len(objects) * 2 // 3 :]
-    for number, start in enumerate(range(200, len(told), step), start=1):
-        land(lake, "shop", number, told[start : start + step], left[: len(left) // 3])
+    for number, first in enumerate(range(200, len(told), step), start=1):
+        land(lake, "shop", number, told[first : first + step], left[: len(left) // 3])
         left = left[len(left) // 3 :]
         if number % 3:
             made = advance(lake, "shop")
@@ -147,6 +153,29 @@ def test_a_log_in_batches_is_followed_exactly(tmp_path: Path, seed: int, ways: l
     assert ways[:2] == [("silver", False), ("gold", False)]
     assert all(by_changes for _, by_changes in ways[2:])
     assert advance(lake, "shop")["gold"].number == lake.latest("shop", "gold").number
+
+
+@pytest.mark.slow
+def test_killed_at_every_step_silver_and_gold_are_made_by_the_next(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path)
+    events, objects = records(generate(600, seed=1))
+    land(lake, "shop", 0, events[:100], objects)
+    advance(lake, "shop")
+    numbers = []
+    for batch, step in enumerate(count(1, 1 if LONG else 41), start=1):
+        land(lake, "shop", batch, [events[100 + batch], {**events[batch], "version": batch, "activity": "check"}], [])
+        process = start(advance_and_die, lake.settings, "shop", step)
+        process.join(60)
+        assert process.exitcode in (COMPLETED, -signal.SIGKILL)
+        numbers.append(tuple(lake.latest("shop", layer).number for layer in ("silver", "gold")))
+        advance(lake, "shop")
+        assert_as_built_at_once(lake, "shop")
+        if process.exitcode == COMPLETED:
+            break
+        assert step < MOST_STEPS, "it goes on and on"
+    changes = [silver - gold for silver, gold in numbers]
+    assert changes[0] == 0 == changes[-1], "before silver, and after gold"
+    assert 1 in changes, "between the two"
 
 
 def test_what_came_late_is_told_when_it_comes(tmp_path: Path) -> None:
