@@ -249,7 +249,8 @@ def test_an_event_told_again_without_a_change_of_its_values_leaves_the_rest_alon
     memory = Memory()
     memory.land(0, *background(), NO_TYPES)
     plain = {"sequence": None, "defect": None, "raw": None, "relationships": [], "declared": True}
-    values = [{"name": "n", "time": None, "value": value, "value_type": None} for value in ("1", "x")]
+    kinds = {"1": "integer", "x": "string"}
+    values = [{"name": "n", "time": None, "value": value, "value_type": kind} for value, kind in kinds.items()]
     events = [
         {"event_id": f"n{place}", "activity": "a", "version": 1, "attributes": [value], **plain}
         for place, value in enumerate(values)
